@@ -1,0 +1,65 @@
+/**
+ * Every bound weir sets, in one place. Units are in the names; each entry says why it is what it is.
+ * A limit of the platform names its source; the others are choices.
+ */
+export const limits = {
+  /** Request body, bytes. Room for long histories and inline images, far under the isolate's 128 MB. */
+  maxBodyBytes: 4 * 1024 * 1024,
+  /** Nesting of a JSON body. Deep nesting has no use here and exhausts recursive walkers. */
+  maxJsonDepth: 64,
+  /** Messages in one request, history included. */
+  maxMessages: 1_000,
+  /** Top-level variables a caller may give. */
+  maxVariables: 256,
+  /** Metadata pairs on a run, and the lengths OpenAI allows for their keys and values (characters). */
+  maxMetadataPairs: 16,
+  maxMetadataKeyChars: 64,
+  maxMetadataValueChars: 512,
+  /** Calls in one tRPC batch. */
+  maxBatchCalls: 20,
+  /** Rows in one page of a list, and the page given when none was asked for. */
+  maxPageSize: 100,
+  defaultPageSize: 50,
+  /** Source of one template version: all messages, or the snippet (bytes of UTF-8). */
+  maxTemplateBytes: 64 * 1024,
+  /** Rendered output of one template, all messages together (UTF-16 units). */
+  maxRenderedChars: 1024 * 1024,
+  /** Nodes visited by one rendering; bounds nested sections by count, as clocks stand still in a Worker. */
+  maxRenderNodes: 20_000,
+  /** Partials inside partials. */
+  maxPartialDepth: 16,
+  /** JSON Schema of variables or of an answer, bytes of JSON. */
+  maxSchemaBytes: 64 * 1024,
+  /** Stored request and stored answer, bytes each; D1 holds 2 MB a row and both share one. */
+  maxStoredRequestBytes: 750_000,
+  maxStoredAnswerBytes: 750_000,
+  /** Text of a run that the search index sees, characters; more would make each run's index entry costly. */
+  maxIndexedChars: 8_192,
+  /** Answer accepted from an upstream, bytes; memory of an isolate is shared by its requests. */
+  maxUpstreamBytes: 32 * 1024 * 1024,
+  /** One server-sent event of an upstream, bytes; bounds the buffer of an unfinished line. */
+  maxEventBytes: 1024 * 1024,
+  /** Unparsed stream kept until it is folded, bytes; parsing in gulps costs less than parsing each event. */
+  foldGulpBytes: 64 * 1024,
+  /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */
+  maxCacheAgeMs: 10_000,
+  /** Entries of one such cache. */
+  maxCacheEntries: 1_000,
+  /** Wait for the first event before the response status is committed, ms. */
+  firstEventHoldMs: 5_000,
+  /** Comment on an idle client stream, ms; idle connections close after about 400 s on the platform. */
+  keepAliveMs: 15_000,
+  /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
+  upstreamHeadersTimeoutMs: 60_000,
+  upstreamFirstTokenTimeoutMs: 120_000,
+  upstreamIdleTimeoutMs: 60_000,
+  upstreamTotalTimeoutMs: 600_000,
+  /** Finalising a run is tried this often, with a growing pause, inside the 30 s that waitUntil grants. */
+  finaliseAttempts: 4,
+  /** Longest overlap of a rotated key, seconds (30 days). */
+  maxKeyOverlapSeconds: 30 * 24 * 3600,
+  /** Days one call of runs.stats may span. */
+  maxStatsDays: 366,
+  /** Retry-After of an answer 503, seconds. */
+  unavailableRetryAfterSeconds: 2,
+} as const;

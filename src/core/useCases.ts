@@ -1,0 +1,14 @@
+import type { CompletionUseCases } from "./completions.ts";
+import type { KeyUseCases } from "./keys.ts";
+import type { ModelUseCases } from "./models.ts";
+import type { RunUseCases } from "./runs.ts";
+import type { TemplateUseCases } from "./templates.ts";
+
+/** Everything a door can ask for; `api/context.ts` binds it to storage and upstreams once per request. */
+export interface UseCases {
+  templates: TemplateUseCases;
+  completions: CompletionUseCases;
+  runs: RunUseCases;
+  models: ModelUseCases;
+  keys: KeyUseCases;
+}

@@ -1,0 +1,45 @@
+import { z } from "zod";
+import { limits } from "./contract/limits.ts";
+
+/** Bindings and variables of the Worker as the platform hands them over. */
+export interface Env {
+  DB: D1Database;
+  UPSTREAM_BASE_URL?: string;
+  UPSTREAM_API_KEY?: string;
+  UPSTREAM_HEADERS_TIMEOUT_MS?: string;
+  UPSTREAM_FIRST_TOKEN_TIMEOUT_MS?: string;
+  UPSTREAM_IDLE_TIMEOUT_MS?: string;
+  UPSTREAM_TOTAL_TIMEOUT_MS?: string;
+  FIRST_EVENT_HOLD_MS?: string;
+  SIMULATOR?: string;
+}
+
+const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(86_400_000).default(fallback);
+
+const absent = (value: unknown) => (value === "" ? undefined : value);
+
+const Settings = z.object({
+  UPSTREAM_BASE_URL: z.preprocess(absent, z.url({ protocol: /^https?$/ }).optional()),
+  UPSTREAM_API_KEY: z.preprocess(absent, z.string().optional()),
+  UPSTREAM_HEADERS_TIMEOUT_MS: milliseconds(limits.upstreamHeadersTimeoutMs),
+  UPSTREAM_FIRST_TOKEN_TIMEOUT_MS: milliseconds(limits.upstreamFirstTokenTimeoutMs),
+  UPSTREAM_IDLE_TIMEOUT_MS: milliseconds(limits.upstreamIdleTimeoutMs),
+  UPSTREAM_TOTAL_TIMEOUT_MS: milliseconds(limits.upstreamTotalTimeoutMs),
+  FIRST_EVENT_HOLD_MS: milliseconds(limits.firstEventHoldMs),
+  SIMULATOR: z.enum(["on", "off"]).default("off"),
+});
+export type Settings = z.infer<typeof Settings>;
+
+const checked = new WeakMap<Env, Settings>();
+
+/** The variables, checked once per isolate; throws one message that names every bad one. */
+export function settingsOf(env: Env): Settings {
+  const known = checked.get(env);
+  if (known) return known;
+  if (!env.DB) throw new Error("DB: the D1 binding is missing");
+  const parsed = Settings.safeParse(env);
+  if (!parsed.success)
+    throw new Error(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));
+  checked.set(env, parsed.data);
+  return parsed.data;
+}

@@ -1,0 +1,9 @@
+import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
+import * as schema from "./schema.ts";
+
+export type Database = DrizzleD1Database<typeof schema> & { $client: D1Database };
+
+/** Drizzle over one D1 binding; cheap, made per request. */
+export function database(binding: D1Database): Database {
+  return drizzle(binding, { schema });
+}

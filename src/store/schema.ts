@@ -1,0 +1,217 @@
+import { sql } from "drizzle-orm";
+import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+/** Times are milliseconds since the epoch; JSON columns hold contract shapes. */
+
+export const projects = sqliteTable("projects", {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  keepContents: integer("keep_contents", { mode: "boolean" }).notNull().default(true),
+  /** Days that contents are kept; null: for ever. */
+  retentionDays: integer("retention_days"),
+  createdAt: integer("created_at").notNull(),
+});
+
+export const keys = sqliteTable(
+  "keys",
+  {
+    id: text().primaryKey(),
+    projectId: text("project_id").notNull(),
+    kind: text({ enum: ["secret", "publishable"] }).notNull(),
+    name: text().notNull(),
+    /** SHA-256 of the whole key, hex. */
+    digest: text().notNull(),
+    hint: text().notNull(),
+    scopes: text({ mode: "json" }).$type<string[]>().notNull(),
+    origins: text({ mode: "json" }).$type<string[]>().notNull(),
+    createdAt: integer("created_at").notNull(),
+    expiresAt: integer("expires_at"),
+    revokedAt: integer("revoked_at"),
+    rotatedFrom: text("rotated_from"),
+  },
+  (table) => [uniqueIndex("keys_digest").on(table.digest), index("keys_project").on(table.projectId, table.id)],
+);
+
+export const templates = sqliteTable(
+  "templates",
+  {
+    id: text().primaryKey(),
+    projectId: text("project_id").notNull(),
+    name: text().notNull(),
+    description: text().notNull(),
+    kind: text({ enum: ["chat", "text"] }).notNull(),
+    listed: integer({ mode: "boolean" }).notNull(),
+    archivedAt: integer("archived_at"),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (table) => [uniqueIndex("templates_name").on(table.projectId, table.name)],
+);
+
+export const templateVersions = sqliteTable(
+  "template_versions",
+  {
+    id: text().primaryKey(),
+    templateId: text("template_id").notNull(),
+    version: integer().notNull(),
+    content: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    /** SHA-256 of the canonical contents, hex: identical contents are one version. */
+    contentDigest: text("content_digest").notNull(),
+    /** The JSON Schema in force. */
+    variables: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    note: text().notNull(),
+    createdBy: text("created_by").notNull(),
+    createdAt: integer("created_at").notNull(),
+  },
+  (table) => [
+    uniqueIndex("template_versions_number").on(table.templateId, table.version),
+    uniqueIndex("template_versions_content").on(table.templateId, table.contentDigest),
+  ],
+);
+
+export const templateLabels = sqliteTable(
+  "template_labels",
+  {
+    templateId: text("template_id").notNull(),
+    label: text().notNull(),
+    version: integer().notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.templateId, table.label] })],
+);
+
+export const labelMoves = sqliteTable(
+  "label_moves",
+  {
+    id: text().primaryKey(),
+    templateId: text("template_id").notNull(),
+    label: text().notNull(),
+    fromVersion: integer("from_version"),
+    toVersion: integer("to_version").notNull(),
+    movedBy: text("moved_by").notNull(),
+    movedAt: integer("moved_at").notNull(),
+    breaking: text({ mode: "json" }).$type<unknown[]>().notNull(),
+  },
+  (table) => [index("label_moves_template").on(table.templateId, table.id)],
+);
+
+/**
+ * `seq` orders runs by creation and is their row id: milliseconds since 2020 times 4,096 plus a counter, so that a
+ * time bound is a bound on `seq`, and the search index (keyed by row id) lists in the same order.
+ */
+export const runs = sqliteTable(
+  "runs",
+  {
+    seq: integer().primaryKey(),
+    id: text().notNull(),
+    projectId: text("project_id").notNull(),
+    status: text({
+      enum: ["queued", "running", "succeeded", "failed", "cancelled", "interrupted"],
+    }).notNull(),
+    source: text({ enum: ["trpc", "openai", "webhook", "console"] }).notNull(),
+    simulated: integer({ mode: "boolean" }).notNull(),
+    stream: integer({ mode: "boolean" }).notNull(),
+    createdAt: integer("created_at").notNull(),
+    keyId: text("key_id").notNull(),
+    templateId: text("template_id"),
+    templateName: text("template_name"),
+    templateVersion: integer("template_version"),
+    versionId: text("version_id"),
+    label: text(),
+    partials: text({ mode: "json" }).$type<{ name: string; version: number }[]>(),
+    modelAsked: text("model_asked").notNull(),
+    modelAnswered: text("model_answered"),
+    upstream: text(),
+    errorCode: text("error_code"),
+    errorMessage: text("error_message"),
+    finishReason: text("finish_reason"),
+    malformed: integer({ mode: "boolean" }).notNull().default(false),
+    attempts: text({ mode: "json" }).$type<unknown[]>(),
+    promptTokens: integer("prompt_tokens"),
+    completionTokens: integer("completion_tokens"),
+    reasoningTokens: integer("reasoning_tokens"),
+    usageSource: text("usage_source", { enum: ["upstream", "estimated", "unknown"] })
+      .notNull()
+      .default("unknown"),
+    costMicros: integer("cost_micros"),
+    costCurrency: text("cost_currency"),
+    queueMs: integer("queue_ms"),
+    headersMs: integer("headers_ms"),
+    firstTokenMs: integer("first_token_ms"),
+    totalMs: integer("total_ms"),
+    outputValid: integer("output_valid", { mode: "boolean" }),
+    metadata: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
+    /** From -1 to 1. */
+    score: real(),
+    scoreComment: text("score_comment"),
+  },
+  (table) => [
+    uniqueIndex("runs_id").on(table.id),
+    index("runs_project").on(table.projectId, table.seq),
+    // Live runs are few; settled ones are found through run_search.
+    index("runs_live").on(table.projectId, table.seq).where(sql`status IN ('queued', 'running')`),
+  ],
+);
+
+/** Request and answer of a run, apart so that lists stay light. */
+export const runContents = sqliteTable("run_contents", {
+  seq: integer().primaryKey(),
+  request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+  answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+  cut: integer({ mode: "boolean" }).notNull(),
+});
+
+/** Aggregates of settled runs, kept at write time. Empty strings and 0 stand for "none" as keys cannot be null. */
+export const usageDaily = sqliteTable(
+  "usage_daily",
+  {
+    projectId: text("project_id").notNull(),
+    /** UTC day of creation, YYYY-MM-DD. */
+    day: text().notNull(),
+    templateName: text("template_name").notNull(),
+    templateVersion: integer("template_version").notNull(),
+    model: text().notNull(),
+    keyId: text("key_id").notNull(),
+    currency: text().notNull(),
+    runs: integer().notNull(),
+    succeeded: integer().notNull(),
+    failed: integer().notNull(),
+    cancelled: integer().notNull(),
+    interrupted: integer().notNull(),
+    promptTokens: integer("prompt_tokens").notNull(),
+    completionTokens: integer("completion_tokens").notNull(),
+    reasoningTokens: integer("reasoning_tokens").notNull(),
+    costMicros: integer("cost_micros").notNull(),
+    costUnknown: integer("cost_unknown").notNull(),
+    firstTokenMsSum: integer("first_token_ms_sum").notNull(),
+    firstTokenCount: integer("first_token_count").notNull(),
+    totalMsSum: integer("total_ms_sum").notNull(),
+    totalCount: integer("total_count").notNull(),
+  },
+  (table) => [
+    primaryKey({
+      columns: [
+        table.projectId,
+        table.day,
+        table.templateName,
+        table.templateVersion,
+        table.model,
+        table.keyId,
+        table.currency,
+      ],
+    }),
+  ],
+);
+
+export const modelPrices = sqliteTable(
+  "model_prices",
+  {
+    projectId: text("project_id").notNull(),
+    model: text().notNull(),
+    inputMicrosPerMillion: integer("input_micros_per_million").notNull(),
+    outputMicrosPerMillion: integer("output_micros_per_million").notNull(),
+    currency: text().notNull(),
+    updatedAt: integer("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.projectId, table.model] })],
+);

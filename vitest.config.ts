@@ -1,0 +1,30 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+/** Tests under these folders start servers and processes, so they run in Node; all others run inside workerd. */
+const node = ["test/e2e/**/*.test.ts", "test/local/**/*.test.ts", "test/house/**/*.test.ts"];
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [
+          cloudflareTest(async () => ({
+            main: "./src/index.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { MIGRATIONS: await readD1Migrations({ projectPath: "." }) } },
+          })),
+        ],
+        test: {
+          name: "workerd",
+          include: ["test/**/*.test.ts"],
+          exclude: node,
+          setupFiles: ["test/support/migrate.ts"],
+        },
+      },
+      {
+        test: { name: "node", include: node, testTimeout: 60_000, hookTimeout: 120_000 },
+      },
+    ],
+  },
+});

@@ -47,8 +47,15 @@ export const limits = {
   maxCacheEntries: 1_000,
   /** Wait for the first event before the response status is committed, ms. */
   firstEventHoldMs: 5_000,
-  /** Comment on an idle client stream, ms; idle connections close after about 400 s on the platform. */
-  keepAliveMs: 15_000,
+  /**
+   * Comment on a client stream that has been silent so long, ms. It keeps the line open (idle connections close after
+   * about 400 s on the platform), and it is how a client that left is noticed: the runtime tells at the next write.
+   */
+  silenceCommentMs: 500,
+  /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
+  drainMs: 250,
+  /** Step in which a relay looks at its timers, ms; one clock per stream costs less than a timer per chunk. */
+  relayTickMs: 100,
   /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
   upstreamHeadersTimeoutMs: 60_000,
   upstreamFirstTokenTimeoutMs: 120_000,
@@ -58,8 +65,16 @@ export const limits = {
   finaliseAttempts: 4,
   /** Longest overlap of a rotated key, seconds (30 days). */
   maxKeyOverlapSeconds: 30 * 24 * 3600,
+  /** Prices of its own that a project may set; the list of models is one answer without pages. */
+  maxModelPrices: 500,
   /** Days one call of runs.stats may span. */
   maxStatsDays: 366,
+  /** Choices (`n`) of one simulated answer; each holds the whole text again. */
+  maxSimulatedChoices: 8,
+  /** Values the simulator makes up for one JSON schema, a long string counting for several. */
+  maxSimulatedValues: 10_000,
+  /** One pause in a simulator's script, ms. */
+  maxSimulatedPauseMs: 600_000,
   /** Retry-After of an answer 503, seconds. */
   unavailableRetryAfterSeconds: 2,
 } as const;

@@ -1,0 +1,51 @@
+import { limits } from "../contract/limits.ts";
+import { AppError } from "../core/errors.ts";
+import { parseJson } from "../core/jsonText.ts";
+
+/** JSON as clients name it; absent and text/plain are taken too, as some clients set nothing better. */
+const jsonType = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)\s*(?:;|$)/i;
+
+/**
+ * A request's body as text: `unsupported_media_type` when it calls itself something other than JSON, `too_large` past
+ * `maxBodyBytes` however it is sent, `invalid_request` when it is not UTF-8.
+ */
+export async function readBodyText(request: Request): Promise<string> {
+  const type = request.headers.get("content-type");
+  if (type && !jsonType.test(type.trim()))
+    throw new AppError("unsupported_media_type", "The body must be JSON: send content-type application/json.");
+  if (Number(request.headers.get("content-length") ?? 0) > limits.maxBodyBytes) throw tooLarge();
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of request.body ?? []) {
+    length += part.length;
+    if (length > limits.maxBodyBytes) throw tooLarge();
+    parts.push(part);
+  }
+  return decode(parts, length);
+}
+
+/** The body as a JSON object. */
+export async function readJsonObject(request: Request): Promise<Record<string, unknown>> {
+  const value = parseJson(await readBodyText(request));
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new AppError("invalid_request", "The body must be a JSON object.");
+  return value as Record<string, unknown>;
+}
+
+function decode(parts: Uint8Array[], length: number): string {
+  const whole = new Uint8Array(length);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(whole);
+  } catch (cause) {
+    throw new AppError("invalid_request", "The body is not UTF-8.", { cause });
+  }
+}
+
+function tooLarge(): AppError {
+  return new AppError("too_large", `The body is larger than ${limits.maxBodyBytes} bytes.`);
+}

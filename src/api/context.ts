@@ -1,0 +1,119 @@
+import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
+import { TimedCache } from "../core/cache.ts";
+import { completionUseCases } from "../core/completions.ts";
+import type { AppError } from "../core/errors.ts";
+import { keyUseCases } from "../core/keys.ts";
+import { modelUseCases, type ProjectPrices } from "../core/models.ts";
+import type { Principal } from "../core/principal.ts";
+import type { ResolvedTemplate } from "../core/prompt.ts";
+import type { Timeouts } from "../core/relay.ts";
+import { runUseCases } from "../core/runs.ts";
+import { templateUseCases } from "../core/templates.ts";
+import type { UseCases } from "../core/useCases.ts";
+import { type Env, type Settings, settingsOf } from "../env.ts";
+import { database } from "../store/db.ts";
+import { keyStore } from "../store/keys.ts";
+import { modelStore } from "../store/models.ts";
+import { listRuns } from "../store/runList.ts";
+import { sumUsage } from "../store/runStats.ts";
+import { deleteRun, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
+import { templateStore } from "../store/templates.ts";
+import { catalogue } from "../upstream/catalogue.ts";
+import { callUpstream } from "../upstream/chat.ts";
+import { routeModel } from "../upstream/route.ts";
+import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
+import { presentedKey } from "./auth.ts";
+import { log, logFailure } from "./log.ts";
+
+/** One request's view of weir; doors take what they need from here and know nothing of storage. */
+export type RequestContext = {
+  requestId: string;
+  /** The caller; looked up once, however often it is asked for. */
+  authenticate: () => Promise<Principal>;
+  /** The caller if `authenticate` has succeeded. */
+  principal: () => Principal | null;
+  useCases: UseCases;
+  /** Aborts when the client is known to have left. */
+  signal: AbortSignal;
+  /** Logs what is our fault; what is the caller's is told to the caller. */
+  logError: (error: AppError) => void;
+};
+
+/** What this isolate remembers of D1, at most `limits.maxCacheAgeMs` long. */
+const caches = {
+  keys: new TimedCache<RememberedKey>(),
+  templates: new TimedCache<ResolvedTemplate>(),
+  prices: new TimedCache<ProjectPrices>(),
+};
+
+type Invocation = { env: Env; requestId: string; waitUntil: (work: Promise<unknown>) => void };
+
+/** The composition root: binds the use cases to D1, the upstream and the clock. */
+export function requestContext(request: Request, { env, requestId, waitUntil }: Invocation): RequestContext {
+  const settings = settingsOf(env);
+  const keys = keyStore(database(env.DB));
+  const check: Authenticate = authenticate({ findKnownKey: keys.findKnownKey, cache: caches.keys, now: Date.now });
+  let principal: Principal | null = null;
+  let checking: Promise<Principal> | null = null;
+  return {
+    requestId,
+    authenticate() {
+      checking ??= check(presentedKey(request.headers), request.headers.get("origin")).then((known) => {
+        principal = known;
+        return known;
+      });
+      return checking;
+    },
+    principal: () => principal,
+    useCases: bindUseCases(env, settings, waitUntil),
+    signal: request.signal,
+    logError: (error) => logFailure(error, requestId),
+  };
+}
+
+function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
+  const db = database(env.DB);
+  const upstream = {
+    baseUrl: settings.UPSTREAM_BASE_URL,
+    apiKey: settings.UPSTREAM_API_KEY,
+    simulator: settings.SIMULATOR === "on",
+  };
+  const served = [...(upstream.baseUrl ? catalogue : []), ...(upstream.simulator ? simulatorModels : [])];
+  const templates = templateUseCases({ ...templateStore(db), cache: caches.templates, now: Date.now });
+  const models = modelUseCases({ ...modelStore(db), catalogue: () => served, cache: caches.prices, now: Date.now });
+  return {
+    templates,
+    models,
+    keys: keyUseCases({ ...keyStore(db), forgetKey: (digest) => caches.keys.forget(digest), now: Date.now }),
+    runs: runUseCases({
+      listRuns: listRuns(db),
+      findRun: findRun(db),
+      rateRun: rateRun(db),
+      deleteRun: deleteRun(db),
+      sumUsage: sumUsage(db),
+      now: Date.now,
+    }),
+    completions: completionUseCases({
+      resolveTemplate: templates.resolve,
+      priceOf: models.priceOf,
+      routeModel: routeModel(upstream),
+      callUpstream: callUpstream(upstream, simulatorFetch, fetch),
+      openRun: openRun(db),
+      settleRun: settleRun(db),
+      timeouts: timeoutsOf(settings),
+      openChannel: () => new IdentityTransformStream(),
+      keepAlive: waitUntil,
+      log,
+    }),
+  };
+}
+
+function timeoutsOf(settings: Settings): Timeouts {
+  return {
+    headersMs: settings.UPSTREAM_HEADERS_TIMEOUT_MS,
+    firstTokenMs: settings.UPSTREAM_FIRST_TOKEN_TIMEOUT_MS,
+    idleMs: settings.UPSTREAM_IDLE_TIMEOUT_MS,
+    totalMs: settings.UPSTREAM_TOTAL_TIMEOUT_MS,
+    firstEventHoldMs: settings.FIRST_EVENT_HOLD_MS,
+  };
+}

@@ -1,0 +1,32 @@
+import { fetchRequestHandler } from "@trpc/server/adapters/fetch";
+import { limits } from "../../contract/limits.ts";
+import { parseJson } from "../../core/jsonText.ts";
+import { readBodyText } from "../body.ts";
+import type { RequestContext } from "../context.ts";
+import { fromTrpc } from "./init.ts";
+import { appRouter } from "./router.ts";
+
+/** The typed procedures, mounted on /trpc. Bodies pass the same checks as on every door before tRPC reads them. */
+export async function trpcDoor(request: Request, context: RequestContext): Promise<Response> {
+  return fetchRequestHandler({
+    endpoint: "/trpc",
+    req: request.method === "POST" ? await checked(request) : request,
+    router: appRouter,
+    maxBatchSize: limits.maxBatchCalls,
+    createContext: () => context,
+    onError: ({ error }) => context.logError(fromTrpc(error)),
+    responseMeta({ errors }) {
+      const [first] = errors;
+      const seconds = first && fromTrpc(first).retryAfterSeconds;
+      return seconds === undefined ? {} : { headers: new Headers({ "retry-after": String(seconds) }) };
+    },
+  });
+}
+
+async function checked(request: Request): Promise<Request> {
+  const body = await readBodyText(request);
+  if (body !== "") parseJson(body);
+  const headers = new Headers(request.headers);
+  headers.set("content-type", "application/json");
+  return new Request(request.url, { method: "POST", headers, body, signal: request.signal });
+}

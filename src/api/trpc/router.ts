@@ -1,0 +1,17 @@
+import { completionsRouter } from "./completions.ts";
+import { router } from "./init.ts";
+import { keysRouter } from "./keys.ts";
+import { modelsRouter } from "./models.ts";
+import { runsRouter } from "./runs.ts";
+import { templatesRouter } from "./templates.ts";
+
+export const appRouter = router({
+  templates: templatesRouter,
+  completions: completionsRouter,
+  runs: runsRouter,
+  models: modelsRouter,
+  keys: keysRouter,
+});
+
+/** The type a client is made from. */
+export type AppRouter = typeof appRouter;

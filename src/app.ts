@@ -1,0 +1,46 @@
+import { type Context, Hono } from "hono";
+import { type RequestContext, requestContext } from "./api/context.ts";
+import { allowOrigin, isPreflight, preflight } from "./api/cors.ts";
+import { missing } from "./api/health.ts";
+import { openaiDoor, openaiError } from "./api/openai.ts";
+import { trpcDoor } from "./api/trpc/door.ts";
+import { trpcError } from "./api/trpc/error.ts";
+import { AppError, toAppError } from "./core/errors.ts";
+import { newId } from "./core/ids.ts";
+import type { Env } from "./env.ts";
+
+type App = { Bindings: Env; Variables: { context: RequestContext } };
+
+/** Wires the doors: a request id for all, one context per request, cross-origin headers, and errors in each door's form. */
+export function createApp(): Hono<App> {
+  const app = new Hono<App>();
+  app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/readyz", async (c) => {
+    const lacks = await missing(c.env);
+    return lacks.length === 0 ? c.json({ status: "ready" }) : c.json({ status: "not ready", missing: lacks }, 503);
+  });
+  app.use(async (c, next) => {
+    if (isPreflight(c.req.raw)) return preflight(c.req.raw);
+    const requestId = newId("req");
+    c.set(
+      "context",
+      requestContext(c.req.raw, { env: c.env, requestId, waitUntil: (work) => c.executionCtx.waitUntil(work) }),
+    );
+    await next();
+    const { headers } = c.res;
+    headers.set("x-request-id", requestId);
+    allowOrigin(headers, c.req.raw.headers.get("origin"), c.get("context").principal());
+  });
+  app.route("/v1", openaiDoor(contextOf));
+  app.all("/trpc/*", (c) => trpcDoor(c.req.raw, c.get("context")));
+  app.notFound((c) => openaiError(new AppError("not_found", "There is no such route."), c.get("context")));
+  app.onError((thrown, c) => {
+    const error = toAppError(thrown);
+    return c.req.path.startsWith("/trpc") ? trpcError(error, c.get("context")) : openaiError(error, c.get("context"));
+  });
+  return app;
+}
+
+function contextOf(c: Context): RequestContext {
+  return c.get("context");
+}

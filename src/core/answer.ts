@@ -1,0 +1,148 @@
+import type { JsonObject } from "../contract/chat.ts";
+import { limits } from "../contract/limits.ts";
+import type { Usage } from "../contract/runs.ts";
+
+type Choice = {
+  content: string;
+  reasoning: string;
+  hasContent: boolean;
+  hasReasoning: boolean;
+  toolCalls: Map<number, JsonObject>;
+  finishReason: string | null;
+};
+
+/** An answer as it has been read so far, the same for a stream and for a whole body. */
+export class Answer {
+  model: string | null = null;
+  usage: Usage | null = null;
+  /** True when a frame was not JSON. */
+  malformed = false;
+  /** True when text beyond what is kept was left out. */
+  cut = false;
+  readonly #choices = new Map<number, Choice>();
+
+  /** Reads a chunk of a stream or a whole completion; what does not look like one is left alone. */
+  add(body: JsonObject): void {
+    if (typeof body["model"] === "string" && body["model"]) this.model = body["model"];
+    this.usage = readUsage(body["usage"]) ?? this.usage;
+    if (!Array.isArray(body["choices"])) return;
+    for (const [position, choice] of body["choices"].entries()) {
+      if (!isObject(choice)) continue;
+      const index = typeof choice["index"] === "number" ? choice["index"] : position;
+      const delta = choice["delta"] ?? choice["message"];
+      this.#fold(index, isObject(delta) ? delta : {}, choice["finish_reason"]);
+    }
+  }
+
+  /** Whether a token, of content, reasoning or a tool call, has been seen. */
+  get begun(): boolean {
+    for (const choice of this.#choices.values())
+      if (choice.content || choice.reasoning || choice.toolCalls.size > 0) return true;
+    return false;
+  }
+
+  /** Whether every choice has its finish reason: only then is the answer whole. */
+  get complete(): boolean {
+    if (this.#choices.size === 0) return false;
+    for (const choice of this.#choices.values()) if (choice.finishReason === null) return false;
+    return true;
+  }
+
+  get finishReason(): string | null {
+    return this.#first?.finishReason ?? null;
+  }
+
+  get content(): string | null {
+    return this.#first?.hasContent ? this.#first.content : null;
+  }
+
+  get reasoning(): string | null {
+    return this.#first?.hasReasoning ? this.#first.reasoning : null;
+  }
+
+  get toolCalls(): JsonObject[] {
+    return [...(this.#first?.toolCalls.values() ?? [])];
+  }
+
+  get #first(): Choice | undefined {
+    return this.#choices.get(0) ?? this.#choices.values().next().value;
+  }
+
+  #fold(index: number, delta: JsonObject, finishReason: unknown): void {
+    let choice = this.#choices.get(index);
+    if (!choice) {
+      choice = {
+        content: "",
+        reasoning: "",
+        hasContent: false,
+        hasReasoning: false,
+        toolCalls: new Map(),
+        finishReason: null,
+      };
+      this.#choices.set(index, choice);
+    }
+    const content = delta["content"];
+    if (typeof content === "string") {
+      choice.hasContent = true;
+      choice.content = this.#append(choice.content, content);
+    }
+    // Upstreams name it one way or the other; both at once would be the same text twice.
+    const reasoning = delta["reasoning"] ?? delta["reasoning_content"];
+    if (typeof reasoning === "string") {
+      choice.hasReasoning = true;
+      choice.reasoning = this.#append(choice.reasoning, reasoning);
+    }
+    if (Array.isArray(delta["tool_calls"])) foldToolCalls(choice.toolCalls, delta["tool_calls"]);
+    if (typeof finishReason === "string") choice.finishReason = finishReason;
+  }
+
+  /** Text is kept up to what a row can hold twice over; the store cuts exactly. */
+  #append(text: string, more: string): string {
+    if (text.length + more.length <= limits.maxStoredAnswerBytes) return text + more;
+    this.cut = true;
+    return text.length >= limits.maxStoredAnswerBytes ? text : text + more;
+  }
+}
+
+/** Tool calls come in fragments: id and name first, then pieces of the arguments, told apart by `index`. */
+function foldToolCalls(calls: Map<number, JsonObject>, fragments: unknown[]): void {
+  for (const [position, fragment] of fragments.entries()) {
+    if (!isObject(fragment)) continue;
+    const index = typeof fragment["index"] === "number" ? fragment["index"] : position;
+    const known = calls.get(index);
+    const { index: _, ...rest } = fragment;
+    if (!known) {
+      calls.set(index, structuredClone(rest));
+      continue;
+    }
+    const piece = isObject(rest["function"]) ? rest["function"] : {};
+    const target = isObject(known["function"]) ? known["function"] : {};
+    if (typeof piece["name"] === "string" && !target["name"]) target["name"] = piece["name"];
+    if (typeof piece["arguments"] === "string")
+      target["arguments"] = `${target["arguments"] ?? ""}${piece["arguments"]}`;
+    known["function"] = target;
+    if (typeof rest["id"] === "string" && !known["id"]) known["id"] = rest["id"];
+  }
+}
+
+/** Usage as the upstream reports it; null when it is absent or makes no sense (a negative count, say). */
+function readUsage(value: unknown): Usage | null {
+  if (!isObject(value)) return null;
+  const promptTokens = count(value["prompt_tokens"]);
+  const completionTokens = count(value["completion_tokens"]);
+  if (promptTokens === null || completionTokens === null) return null;
+  const details = value["completion_tokens_details"];
+  return {
+    promptTokens,
+    completionTokens,
+    reasoningTokens: isObject(details) ? count(details["reasoning_tokens"]) : null,
+  };
+}
+
+function count(value: unknown): number | null {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+}
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

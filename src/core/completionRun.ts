@@ -1,0 +1,134 @@
+import { limits } from "../contract/limits.ts";
+import { Answer } from "./answer.ts";
+import { AppError, toAppError } from "./errors.ts";
+import { StreamGate } from "./gate.ts";
+import type { Prepared } from "./prepare.ts";
+import type { Principal } from "./principal.ts";
+import { type Channel, type RelayEnd, relay, type Timeouts } from "./relay.ts";
+import { type Ended, endRun, type RunEndPorts, type RunFacts } from "./runEnd.ts";
+import type { OpenRun } from "./runRecord.ts";
+import { readCompletion, readText, streamOf } from "./upstreamBody.ts";
+import { statusError } from "./upstreamErrors.ts";
+import type { CallUpstream } from "./upstreams.ts";
+
+export type CompletionRunPorts = RunEndPorts & {
+  callUpstream: CallUpstream;
+  openRun: OpenRun;
+  timeouts: Timeouts;
+  /** A pipe to the client whose writes wait for its reader. */
+  openChannel: () => Channel;
+  /** Keeps the invocation alive for work that outlives the response. */
+  keepAlive: (work: Promise<unknown>) => void;
+};
+
+/** One run under way: opens its record, calls the upstream, and sees to its end. */
+export function beginRun(ports: CompletionRunPorts, principal: Principal, prepared: Prepared) {
+  const { start, route, body } = prepared;
+  const abort = new AbortController();
+  const elapsedMs = () => Date.now() - start.createdAtMs;
+  const facts = {
+    headersMs: null as number | null,
+    firstTokenMs: null as number | null,
+    status: null as number | null,
+  };
+  // Beside the upstream call, not before it: settling writes the row whole if this fails.
+  const opened = ports.openRun(start, "running").catch((cause) => {
+    ports.log("run_not_opened", { runId: start.id, cause: String(cause) });
+  });
+  ports.keepAlive(opened);
+
+  async function end(status: RunFacts["status"], error: AppError | null, answer: Answer): Promise<Ended> {
+    const totalMs = elapsedMs();
+    const attempt = {
+      model: start.modelAsked,
+      upstream: route.upstream,
+      startedMs: 0,
+      endedMs: totalMs,
+      status: facts.status,
+      error: error?.code ?? null,
+    };
+    const { headersMs, firstTokenMs } = facts;
+    const all: RunFacts = { status, error, answer, attempts: [attempt], headersMs, firstTokenMs, totalMs };
+    const ended = await endRun(ports, prepared, all, { keepContents: principal.keepContents, opened });
+    ports.keepAlive(ended.written);
+    return ended;
+  }
+
+  async function fail(thrown: unknown, answer = new Answer()): Promise<never> {
+    const error = withRunId(toAppError(thrown), start.id);
+    abort.abort();
+    ports.keepAlive(end("failed", error, answer));
+    throw error;
+  }
+
+  /** The upstream's headers, within their time; a refusal becomes the error its status stands for. */
+  async function headers(): Promise<Response> {
+    const timer = setTimeout(() => abort.abort(), ports.timeouts.headersMs);
+    try {
+      const response = await ports.callUpstream({ route, body, stream: start.stream, signal: abort.signal });
+      facts.headersMs = elapsedMs();
+      facts.status = response.status;
+      if (response.ok) return response;
+      throw statusError(response, await readText(response, limits.maxEventBytes), route.secrets);
+    } catch (thrown) {
+      if (abort.signal.aborted)
+        throw new AppError("upstream_timeout", "The upstream sent no headers in time.", { cause: thrown });
+      throw thrown;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function whole(): Promise<{ text: string; answer: Answer; ended: Ended }> {
+    const timer = setTimeout(() => abort.abort(), ports.timeouts.totalMs);
+    const answer = new Answer();
+    try {
+      const text = await readText(await headers(), limits.maxUpstreamBytes);
+      readCompletion(text, answer, route.secrets);
+      return { text, answer, ended: await end("succeeded", null, answer) };
+    } catch (thrown) {
+      const late = abort.signal.aborted && !(thrown instanceof AppError);
+      return fail(
+        late ? new AppError("upstream_timeout", "The completion took longer than its total time.") : thrown,
+        answer,
+      );
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async function stream(clientGone: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const gate = new StreamGate({ hideUsage: prepared.hideUsage, secrets: route.secrets });
+    gate.onFirstToken = () => {
+      facts.firstTokenMs = elapsedMs();
+    };
+    const upstream = await headers()
+      .then(streamOf)
+      .catch((thrown) => fail(thrown));
+    const { timeouts } = ports;
+    const relayed = relay({ channel: ports.openChannel(), upstream, gate, timeouts, abort, clientGone, elapsedMs });
+    ports.keepAlive(relayed.ended.then((how) => ended(how, gate)));
+    return relayed.committed.then(
+      () => relayed.body,
+      (error: AppError) => Promise.reject(withRunId(error, start.id)),
+    );
+  }
+
+  async function ended(how: RelayEnd, gate: StreamGate): Promise<void> {
+    const error = how.status === "failed" ? how.error : null;
+    const { written } = await end(how.status, error, gate.settle());
+    await written;
+  }
+
+  return { whole, stream };
+}
+
+function withRunId(error: AppError, runId: string): AppError {
+  const { retryAfterSeconds } = error;
+  return new AppError(error.code, error.message, {
+    param: error.param,
+    details: { ...error.details, runId },
+    cause: error.cause,
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  });
+}

@@ -1,0 +1,173 @@
+import { limits } from "../contract/limits.ts";
+import { Answer, isObject } from "./answer.ts";
+import { AppError } from "./errors.ts";
+import { EventSplitter, eventData, splitEvents } from "./sse.ts";
+import { bodyError } from "./upstreamErrors.ts";
+
+export type GateOptions = {
+  /** The client did not ask for usage: the chunk that carries only usage is kept from it. */
+  hideUsage: boolean;
+  /** Texts that must not reach a client (the upstream's address and key). */
+  secrets: readonly string[];
+};
+
+/** What to write, and whether that was the end: `done` after `[DONE]`, or the error that takes its place. */
+export type Passage = { bytes: Uint8Array; end?: "done" | AppError };
+
+const nothing = new Uint8Array(0);
+const doneEvent = new TextEncoder().encode("data: [DONE]\n\n");
+const blankLine = new TextEncoder().encode("\n\n");
+
+/** Slices without any of these hold only ordinary chunks and comments, and pass unread. */
+const worthALook = /\[DONE\]|"error"|"usage"\s*:\s*\{|^event:|[\r\n]event:/;
+
+/**
+ * Decides what of an upstream's stream reaches the client, and reads the answer on the way. Ordinary slices pass as
+ * the very bytes that came; they are parsed later, in gulps, because parsing each event costs more than relaying it.
+ * Looked at one by one: `[DONE]`, errors, usage, and everything until the first token (its time is on record).
+ */
+export class StreamGate {
+  readonly answer = new Answer();
+  /** Called once, when the first token passes. */
+  onFirstToken: () => void = () => {};
+  readonly #options: GateOptions;
+  readonly #splitter = new EventSplitter();
+  readonly #decoder = new TextDecoder();
+  #unread: string[] = [];
+  #unreadLength = 0;
+  #begun = false;
+  #bytes = 0;
+  #sawEvent = false;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /** Whether an event that is no error has been seen: from then on there is something to answer with. */
+  get sawEvent(): boolean {
+    return this.#sawEvent;
+  }
+
+  /** Takes bytes as they come; the passage ends between two events. */
+  pass(chunk: Uint8Array): Passage {
+    this.#bytes += chunk.length;
+    if (this.#bytes > limits.maxUpstreamBytes) return tooLong();
+    const slice = this.#splitter.push(chunk);
+    return slice ? this.#passSlice(slice) : { bytes: nothing };
+  }
+
+  /** The upstream's stream ended without `[DONE]`: whole if a finish reason was seen, else cut. */
+  end(): Passage {
+    const rest = this.#splitter.rest();
+    const text = this.#decoder.decode(rest).trim();
+    // Some upstreams leave out the last blank line; half an event is not one.
+    const last = text === "" ? { bytes: nothing } : this.#lastSlice(rest, text);
+    if (last.end) return last;
+    this.#read();
+    if (this.answer.complete) return { bytes: concat(last.bytes, doneEvent), end: "done" };
+    const message = this.#sawEvent ? "The upstream's stream ended early." : "The upstream sent an empty stream.";
+    return { bytes: last.bytes, end: new AppError("upstream_error", message) };
+  }
+
+  /** Reads what has passed unread; call before looking at `answer`. */
+  settle(): Answer {
+    this.#read();
+    return this.answer;
+  }
+
+  #lastSlice(rest: Uint8Array, text: string): Passage {
+    const data = eventData(`${text}\n\n`);
+    const whole = data.length > 0 && data.every((item) => item === "[DONE]" || parse(item) !== undefined);
+    return whole ? this.#passSlice(concat(rest, blankLine)) : { bytes: nothing };
+  }
+
+  #passSlice(slice: Uint8Array): Passage {
+    const text = this.#decoder.decode(slice);
+    if (worthALook.test(text)) return this.#passEvents(slice);
+    this.#unread.push(text);
+    this.#unreadLength += text.length;
+    if (!this.#begun || this.#unreadLength > limits.foldGulpBytes) this.#read();
+    return { bytes: slice };
+  }
+
+  #passEvents(slice: Uint8Array): Passage {
+    this.#read();
+    const passed: Uint8Array[] = [];
+    for (const event of splitEvents(slice)) {
+      const [data] = eventData(this.#decoder.decode(event));
+      if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
+      const body = data === undefined ? undefined : this.#take(data);
+      if (body && isError(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
+      if (body && this.#options.hideUsage && isUsageOnly(body)) continue;
+      passed.push(event);
+    }
+    return { bytes: concat(...passed) };
+  }
+
+  #passDone(passed: Uint8Array[], done: Uint8Array): Passage {
+    if (this.answer.complete) return { bytes: concat(...passed, done), end: "done" };
+    return {
+      bytes: concat(...passed),
+      end: new AppError("upstream_error", "The upstream's stream ended without a finish reason."),
+    };
+  }
+
+  #read(): void {
+    if (this.#unreadLength === 0) return;
+    for (const data of eventData(this.#unread.join(""))) this.#take(data);
+    this.#unread = [];
+    this.#unreadLength = 0;
+  }
+
+  #take(data: string): Record<string, unknown> | undefined {
+    const body = parse(data);
+    if (!isObject(body)) {
+      this.#sawEvent = true;
+      this.answer.malformed = true;
+      return undefined;
+    }
+    if (isError(body)) return body;
+    this.#sawEvent = true;
+    this.answer.add(body);
+    if (!this.#begun && this.answer.begun) {
+      this.#begun = true;
+      this.onFirstToken();
+    }
+    return body;
+  }
+}
+
+function tooLong(): Passage {
+  return {
+    bytes: nothing,
+    end: new AppError("upstream_error", `The upstream's answer is longer than ${limits.maxUpstreamBytes} bytes.`),
+  };
+}
+
+/** An `error` of null stands in some upstreams' ordinary chunks. */
+export function isError(body: Record<string, unknown>): boolean {
+  return isObject(body["error"]) || typeof body["error"] === "string";
+}
+
+function isUsageOnly(body: Record<string, unknown>): boolean {
+  return isObject(body["usage"]) && Array.isArray(body["choices"]) && body["choices"].length === 0;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function concat(...parts: Uint8Array[]): Uint8Array {
+  if (parts.length === 1 && parts[0]) return parts[0];
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}

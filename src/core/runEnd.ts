@@ -1,0 +1,102 @@
+import type { JsonObject } from "../contract/chat.ts";
+import { limits } from "../contract/limits.ts";
+import type { Price } from "../contract/models.ts";
+import type { Attempt, Cost, SettledStatus } from "../contract/runs.ts";
+import type { Answer } from "./answer.ts";
+import type { AppError } from "./errors.ts";
+import { type Output, readOutput } from "./output.ts";
+import type { Prepared } from "./prepare.ts";
+import { costOf } from "./pricing.ts";
+import type { RecordedContents, RunOutcome, SettleRun } from "./runRecord.ts";
+
+export type RunEndPorts = {
+  settleRun: SettleRun;
+  /** The project's price of a model, or the catalogue's; null when unknown. */
+  priceOf: (projectId: string, model: string) => Promise<Price | null>;
+  log: (event: string, fields: Record<string, unknown>) => void;
+};
+
+/** What happened to a run, as its driver saw it. */
+export type RunFacts = {
+  status: SettledStatus;
+  error: AppError | null;
+  answer: Answer;
+  attempts: Attempt[];
+  headersMs: number | null;
+  firstTokenMs: number | null;
+  totalMs: number;
+};
+
+export type Ended = { cost: Cost | null; output: Output | null; written: Promise<void> };
+
+/**
+ * The one owner of a run's end: prices it, checks its output and writes it down, once. `written` resolves when the
+ * record holds or, after `limits.finaliseAttempts`, is given up to the log; it never rejects.
+ */
+export async function endRun(
+  ports: RunEndPorts,
+  prepared: Prepared,
+  facts: RunFacts,
+  { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
+): Promise<Ended> {
+  const { start, route, outputSchema } = prepared;
+  const { answer } = facts;
+  const price = answer.usage ? await ports.priceOf(start.projectId, start.modelAsked).catch(() => null) : null;
+  const cost = answer.usage && price ? costOf(answer.usage, price) : null;
+  const output = outputSchema && facts.status === "succeeded" ? readOutput(outputSchema, answer.content) : null;
+  const outcome: RunOutcome = {
+    status: facts.status,
+    errorCode: facts.error?.code ?? null,
+    errorMessage: facts.error?.message ?? null,
+    finishReason: answer.finishReason,
+    malformed: answer.malformed,
+    attempts: facts.attempts,
+    modelAnswered: answer.model,
+    upstream: route.upstream,
+    usage: answer.usage,
+    usageSource: answer.usage ? "upstream" : "unknown",
+    cost,
+    queueMs: null,
+    headersMs: facts.headersMs,
+    firstTokenMs: facts.firstTokenMs,
+    totalMs: facts.totalMs,
+    outputValid: output?.valid ?? null,
+  };
+  const contents = keepContents ? recorded(prepared, answer, output) : null;
+  return { cost, output, written: opened.then(() => write(ports, prepared, outcome, contents)) };
+}
+
+function recorded(prepared: Prepared, answer: Answer, output: Output | null): RecordedContents {
+  const { messages, ...request } = prepared.body;
+  return {
+    messages: messages as RecordedContents["messages"],
+    request: request as JsonObject,
+    variables: prepared.variables,
+    content: answer.content,
+    reasoning: answer.reasoning,
+    toolCalls: answer.toolCalls,
+    ...(output?.valid && { output: output.value }),
+  };
+}
+
+/** Settling is idempotent, so a write whose reply was lost may be repeated. */
+async function write(
+  ports: RunEndPorts,
+  { start }: Prepared,
+  outcome: RunOutcome,
+  contents: RecordedContents | null,
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await ports.settleRun(start, outcome, contents);
+      return;
+    } catch (cause) {
+      if (attempt >= limits.finaliseAttempts) {
+        ports.log("run_not_recorded", { runId: start.id, status: outcome.status, cause: String(cause) });
+        return;
+      }
+      // Full jitter over a doubling pause: 200, 400, 800 ms at most.
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100 * 2 ** attempt));
+    }
+  }
+}

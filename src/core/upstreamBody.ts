@@ -1,0 +1,41 @@
+import { type Answer, isObject } from "./answer.ts";
+import { AppError } from "./errors.ts";
+import { isError } from "./gate.ts";
+import { bodyError } from "./upstreamErrors.ts";
+
+/** The body of an answer that calls itself a stream; anything else (an HTML page, JSON) is not passed on as one. */
+export async function streamOf(response: Response): Promise<ReadableStream<Uint8Array>> {
+  const type = response.headers.get("content-type") ?? "";
+  if (response.body && /^text\/event-stream\b/i.test(type)) return response.body;
+  await response.body?.cancel();
+  throw new AppError("upstream_error", "The upstream did not answer with an event stream.");
+}
+
+/** Reads a whole completion into `answer`; an error object in place of one is thrown. */
+export function readCompletion(text: string, answer: Answer, secrets: readonly string[]): void {
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch (cause) {
+    throw new AppError("upstream_error", "The upstream's answer is not JSON.", { cause });
+  }
+  if (isObject(body) && isError(body)) throw bodyError(body, secrets);
+  if (!isObject(body) || !Array.isArray(body["choices"]) || body["choices"].length === 0)
+    throw new AppError("upstream_error", "The upstream's answer is not a completion.");
+  answer.add(body);
+}
+
+/** A body as text, refused past `maxBytes`. */
+export async function readText(response: Response, maxBytes: number): Promise<string> {
+  if (!response.body) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    bytes += chunk.length;
+    if (bytes > maxBytes)
+      throw new AppError("upstream_error", `The upstream's answer is longer than ${maxBytes} bytes.`);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

@@ -28,7 +28,7 @@ export type KeyPorts = {
   /** Keeps the time of an earlier revocation; null when the project has no such key. */
   revokeKey: (projectId: string, id: string, nowMs: number) => Promise<OwnedKey | null>;
   /** Drops what this isolate remembers of a key. */
-  forget: (digest: string) => void;
+  forgetKey: (digest: string) => void;
   now: () => number;
 };
 
@@ -90,7 +90,7 @@ export function keyUseCases(ports: KeyPorts) {
         { endsAtMs: now + input.overlapSeconds * 1_000, nowMs: now },
       );
       if (!rotated) throw new AppError("conflict", "This key is revoked or has expired: create a new one instead.");
-      ports.forget(old.digest);
+      ports.forgetKey(old.digest);
       return successor.shown;
     },
 
@@ -98,7 +98,7 @@ export function keyUseCases(ports: KeyPorts) {
     async revoke(principal: Principal, input: { id: string }): Promise<Key> {
       const revoked = await ports.revokeKey(principal.projectId, input.id, ports.now());
       if (!revoked) throw missing();
-      ports.forget(revoked.digest);
+      ports.forgetKey(revoked.digest);
       return revoked.key;
     },
   };

@@ -17,7 +17,7 @@ const store = keyStore(database(env.DB));
 const cache = new TimedCache<RememberedKey>();
 const clock = { nowMs: 0 };
 const now = () => clock.nowMs;
-const keys = keyUseCases({ ...store, forget: (digest) => cache.forget(digest), now });
+const keys = keyUseCases({ ...store, forgetKey: (digest) => cache.forget(digest), now });
 const check = authenticate({ ...store, cache, now });
 const hour = 3_600_000;
 

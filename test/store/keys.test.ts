@@ -10,7 +10,7 @@ import { keyDigest } from "../../src/core/keyFormat.ts";
 import { keyUseCases } from "../../src/core/keys.ts";
 import { database } from "../../src/store/db.ts";
 import { keyStore } from "../../src/store/keys.ts";
-import { costOf, meteredD1 } from "../support/meteredD1.ts";
+import { costOf, meteredD1, planOf } from "../support/meteredD1.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
 
 const store = keyStore(database(env.DB));
@@ -235,5 +235,21 @@ describe("the store", () => {
     expect(await rowsRead(store.listKeys(projectId, { beforeId: null, limit: 21 }))).toBeLessThanOrEqual(42);
     expect(await rowsRead(store.listKeys(projectId, { beforeId: "key_bulk1500", limit: 21 }))).toBeLessThanOrEqual(42);
     expect(await rowsRead(store.revokeKey(projectId, keyId, 1))).toBeLessThanOrEqual(4);
+  });
+  it("scans no table in any statement", async () => {
+    const metered = meteredD1(env.DB);
+    const store = keyStore(database(metered));
+    const useCases = keyUseCases({ ...store, forgetKey: () => {}, now });
+    const { key, secret } = await useCases.create(
+      owner.principal,
+      CreateKeyInput.parse({ name: "a", scopes: ["runs:read"] }),
+    );
+    await store.findKnownKey(await keyDigest(secret));
+    await useCases.list(owner.principal, { limit: 2 });
+    await useCases.rotate(owner.principal, { id: key.id, overlapSeconds: 60 });
+    await useCases.revoke(owner.principal, { id: key.id });
+    expect(metered.statements.length).toBeGreaterThanOrEqual(7);
+    for (const statement of metered.statements)
+      expect((await planOf(env.DB, statement)).join("\n"), statement.sql).not.toContain("SCAN");
   });
 });

@@ -22,12 +22,20 @@ export const limits = {
   defaultPageSize: 50,
   /** Source of one template version: all messages, or the snippet (bytes of UTF-8). */
   maxTemplateBytes: 64 * 1024,
+  /** One version whole, with its tools and schemas (bytes of JSON); D1 holds 2 MB a row. */
+  maxVersionBytes: 1_000_000,
+  /** Sections inside sections; bounds recursion. */
+  maxSectionDepth: 64,
+  /** White space in one stretch of a template; the parser's time inside a tag grows with its square. */
+  maxBlankRunChars: 1_024,
   /** Rendered output of one template, all messages together (UTF-16 units). */
   maxRenderedChars: 1024 * 1024,
   /** Nodes visited by one rendering; bounds nested sections by count, as clocks stand still in a Worker. */
   maxRenderNodes: 20_000,
   /** Partials inside partials. */
   maxPartialDepth: 16,
+  /** Different snippets that one template may include, through others too; bounds what a rendering reads. */
+  maxPartials: 100,
   /** JSON Schema of variables or of an answer, bytes of JSON. */
   maxSchemaBytes: 64 * 1024,
   /** Stored request and stored answer, bytes each; D1 holds 2 MB a row and both share one. */

@@ -5,10 +5,16 @@ export function log(event: string, fields: Record<string, unknown>): void {
   console.error(JSON.stringify({ event, ...fields }));
 }
 
-/** Records a failure that is ours or our surroundings' (5xx); its cause by name and stack, as messages may quote data. */
+/** Records a failure that is ours or our surroundings' (5xx); messages stay out of it, as they may quote a prompt. */
 export function logFailure(error: AppError, requestId: string): void {
   if (error.status < 500) return;
-  const { cause } = error;
+  const { cause, code, details } = error;
   const named = cause instanceof Error ? { cause: cause.name, at: cause.stack?.split("\n")[1]?.trim() } : {};
-  log("request_failed", { requestId, code: error.code, message: error.message, ...named });
+  log("request_failed", {
+    requestId,
+    code,
+    runId: details?.["runId"],
+    upstreamStatus: details?.["upstreamStatus"],
+    ...named,
+  });
 }

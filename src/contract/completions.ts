@@ -83,7 +83,7 @@ export const ChatCompletionRequest = CompletionParams.extend({
   messages: z
     .preprocess(
       (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? [value] : value),
-      z.array(ChatMessage).min(1).max(limits.maxMessages),
+      z.array(ChatMessage).max(limits.maxMessages),
     )
     .optional(),
   prompt: PromptReference.optional(),

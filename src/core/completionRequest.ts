@@ -52,7 +52,7 @@ export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest 
   const named = model?.startsWith(templateModel) ? parseTemplateModel(model) : null;
   if (named && prompt)
     throw new AppError("invalid_request", "prompt: `model` names a template already", { param: "prompt" });
-  if (!named && !prompt && !messages)
+  if (!named && !prompt && !messages?.length)
     throw new AppError("invalid_request", "messages: required without a template", { param: "messages" });
   const template = prompt
     ? { name: prompt.id, selector: prompt.version ?? undefined, variables: prompt.variables ?? {}, inMetadata: false }

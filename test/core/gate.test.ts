@@ -76,7 +76,7 @@ describe("what reaches the client", () => {
   it("leaves out a usage chunk that was not asked for, and counts it all the same", () => {
     const stream = [chunk({ content: "a" }), chunk({}, "stop"), usage(3, 5), done];
     const hidden = through(stream);
-    expect(hidden.text).toBe(stream[0] + stream[1] + done);
+    expect(hidden.text).toBe(`${stream[0]}${stream[1]}${done}`);
     expect(hidden.answer.usage).toEqual({ promptTokens: 3, completionTokens: 5, reasoningTokens: null });
     expect(through(stream, false).text).toBe(stream.join(""));
   });

@@ -1,13 +1,18 @@
 import { fetchRequestHandler } from "@trpc/server/adapters/fetch";
 import { limits } from "../../contract/limits.ts";
+import { AppError } from "../../core/errors.ts";
 import { parseJson } from "../../core/jsonText.ts";
 import { readBodyText } from "../body.ts";
 import type { RequestContext } from "../context.ts";
 import { fromTrpc } from "./init.ts";
 import { appRouter } from "./router.ts";
 
+const methods = ["GET", "HEAD", "POST"];
+
 /** The typed procedures, mounted on /trpc. Bodies pass the same checks as on every door before tRPC reads them. */
 export async function trpcDoor(request: Request, context: RequestContext): Promise<Response> {
+  if (!methods.includes(request.method))
+    throw new AppError("method_not_allowed", `${request.method} is not answered here; use GET or POST.`);
   return fetchRequestHandler({
     endpoint: "/trpc",
     req: request.method === "POST" ? await checked(request) : request,

@@ -1,0 +1,210 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { chat, delta, event, events, scriptUpstream, storedContents, storedRun, usageEvent } from "../support/call.ts";
+import { insertTestProject } from "../support/projects.ts";
+
+let secret: string;
+beforeAll(async () => {
+  ({ secret } = await insertTestProject());
+});
+
+const done = event("[DONE]");
+const stream = (body: Record<string, unknown> = {}, vars: Record<string, string> = {}) =>
+  chat(secret, { stream: true, ...body }, { env: vars });
+
+/** A stream whose bytes the test sends when it likes. */
+function controlled() {
+  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  let cancelled = false;
+  const body = new ReadableStream<Uint8Array>({
+    start(given) {
+      controller = given;
+    },
+    cancel() {
+      cancelled = true;
+    },
+  });
+  return {
+    response: new Response(body, { headers: { "content-type": "text/event-stream" } }),
+    send: (text: string) => controller?.enqueue(new TextEncoder().encode(text)),
+    close: () => controller?.close(),
+    fail: (reason: unknown) => controller?.error(reason),
+    get cancelled() {
+      return cancelled;
+    },
+  };
+}
+
+describe("a streamed completion", () => {
+  it("relays the upstream's bytes and leaves a run with its figures", async () => {
+    using calls = scriptUpstream(() => events(delta("你"), delta("好"), delta("", "stop"), usageEvent, done));
+    const { response, settled } = await stream();
+    expect(response.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    expect(response.headers.get("cache-control")).toContain("no-transform");
+    expect(await response.text()).toBe(delta("你") + delta("好") + delta("", "stop") + done);
+    expect(calls[0]?.body).toMatchObject({ stream: true, stream_options: { include_usage: true } });
+    await settled();
+    const id = response.headers.get("x-weir-run-id");
+    const run = await storedRun(id);
+    expect(run).toMatchObject({ status: "succeeded", stream: 1, prompt_tokens: 3, completion_tokens: 2, malformed: 0 });
+    expect(run?.["first_token_ms"]).toEqual(expect.any(Number));
+    expect((await storedContents(id))?.answer).toContain("你好");
+  });
+
+  it("shows the usage chunk to a client that asked for it, with its other stream options kept", async () => {
+    using calls = scriptUpstream(() => events(delta("a", "stop"), usageEvent, done));
+    const { response } = await stream({ stream_options: { include_usage: true, odd: 1 } });
+    expect(await response.text()).toContain(usageEvent);
+    expect(calls[0]?.body["stream_options"]).toEqual({ include_usage: true, odd: 1 });
+  });
+
+  it("sends each event when it comes", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    upstream.send(delta("a"));
+    const { response } = await stream();
+    const reader = response.body?.getReader();
+    const read = async () => new TextDecoder().decode((await reader?.read())?.value);
+    expect(await read()).toBe(delta("a"));
+    upstream.send(delta("b").slice(0, 10));
+    upstream.send(delta("b").slice(10));
+    expect(await read()).toBe(delta("b"));
+    upstream.send(delta("", "stop") + done);
+    expect(await read()).toBe(delta("", "stop") + done);
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it("tells an error that comes first by status", async () => {
+    using _calls = scriptUpstream(() => events(": hello\n\n", event({ error: { message: "overloaded" } })));
+    const { response, settled } = await stream();
+    await settled();
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { message: "overloaded", type: "api_error" } });
+    expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ status: "failed" });
+  });
+
+  it.each([
+    ["an empty stream", () => events()],
+    ["comments alone", () => events(": a\n\n: b\n\n")],
+    ["[DONE] alone", () => events(done)],
+    ["a JSON body", () => Response.json({ choices: [] })],
+    ["an HTML page", () => new Response("<html>", { headers: { "content-type": "text/html" } })],
+  ])("answers 502 for %s", async (_name, answer) => {
+    using _calls = scriptUpstream(answer);
+    const { response, settled } = await stream();
+    await settled();
+    expect(response.status).toBe(502);
+  });
+
+  it.each([
+    ["an error object", () => events(delta("a"), event({ error: { message: "broke at https://up.example/" } }), done)],
+    ["an end without a finish reason", () => events(delta("a"))],
+    ["[DONE] without a finish reason", () => events(delta("a"), done)],
+    ["half an event", () => events(delta("a"), delta("b").slice(0, 20))],
+  ])("ends with an error event and no [DONE] after %s mid-stream", async (_name, answer) => {
+    using _calls = scriptUpstream(answer);
+    const { response, settled } = await stream();
+    const text = await response.text();
+    await settled();
+    expect(response.status).toBe(200);
+    expect(text.startsWith(delta("a"))).toBe(true);
+    expect(JSON.parse(text.slice(delta("a").length + "data: ".length))).toMatchObject({ error: { type: "api_error" } });
+    expect(text).not.toMatch(/\[DONE\]|up\.example/);
+    const id = response.headers.get("x-weir-run-id");
+    expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_error" });
+    expect((await storedContents(id))?.answer).toContain('"a"');
+  });
+
+  it("ends with an error event when the connection breaks", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    upstream.send(delta("a"));
+    const { response } = await stream();
+    upstream.fail(new Error("connection reset"));
+    const text = await response.text();
+    expect(text).toContain("upstream_error");
+    expect(text).not.toContain("[DONE]");
+  });
+
+  it("times out a stream that falls silent, keeps the partial text and stops the upstream", async () => {
+    const upstream = controlled();
+    using calls = scriptUpstream(() => upstream.response);
+    upstream.send(delta("part"));
+    const { response, settled } = await stream({}, { UPSTREAM_IDLE_TIMEOUT_MS: "150" });
+    const text = await response.text();
+    await settled();
+    expect(text).toContain("upstream_timeout");
+    expect(calls[0]?.signal.aborted).toBe(true);
+    const id = response.headers.get("x-weir-run-id");
+    expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_timeout" });
+    expect((await storedContents(id))?.answer).toContain("part");
+  });
+
+  it("answers 504 when no token comes in time", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    const { response } = await stream({}, { UPSTREAM_FIRST_TOKEN_TIMEOUT_MS: "150" });
+    expect(response.status).toBe(504);
+  });
+
+  it("commits the status when the first event is slow, and keeps the line alive with comments", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    const { response } = await stream({}, { FIRST_EVENT_HOLD_MS: "50" });
+    expect(response.status).toBe(200);
+    const reader = response.body?.getReader();
+    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe(":\n\n");
+    upstream.send(delta("a", "stop") + done);
+    upstream.close();
+    let rest = "";
+    for (let part = await reader?.read(); part && !part.done; part = await reader?.read())
+      rest += new TextDecoder().decode(part.value);
+    expect(rest.replaceAll(":\n\n", "")).toBe(delta("a", "stop") + done);
+  });
+
+  it("ends at its total time however lively it is", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    upstream.send(delta("a"));
+    const ticking = setInterval(() => upstream.send(delta("b")), 20);
+    const { response } = await stream({}, { UPSTREAM_TOTAL_TIMEOUT_MS: "300" });
+    const text = await response.text();
+    clearInterval(ticking);
+    expect(text).toContain("upstream_timeout");
+  });
+});
+
+describe("without waiting for D1", () => {
+  /** A database that never answers. */
+  const silent = new Proxy({} as D1Database, {
+    get: () => () => {
+      const statement: unknown = new Proxy(() => statement, {
+        get: (_target, name) =>
+          name === "then" ? undefined : () => (name === "bind" ? statement : new Promise(() => {})),
+      });
+      return statement;
+    },
+  });
+
+  it("a warm request reaches the upstream and streams its answer", async () => {
+    using calls = scriptUpstream(() => events(delta("a"), delta("", "stop"), done));
+    // The first request warms the isolate's memory of the key.
+    await (await stream()).response.text();
+    const { response } = await chat(secret, { stream: true }, { env: { DB: silent } });
+    expect(await response.text()).toBe(delta("a") + delta("", "stop") + done);
+    expect(calls).toHaveLength(2);
+  });
+
+  it("a cold one answers 503 with Retry-After when D1 fails, and calls no upstream", async () => {
+    const { secret: cold } = await insertTestProject();
+    using calls = scriptUpstream(() => events(delta("a", "stop"), done));
+    const failing = new Proxy({} as D1Database, {
+      get: () => () => {
+        throw new Error("D1_ERROR: overloaded");
+      },
+    });
+    const { response } = await chat(cold, { stream: true }, { env: { DB: failing } });
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
+    expect(calls).toHaveLength(0);
+  });
+});

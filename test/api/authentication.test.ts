@@ -1,18 +1,18 @@
-import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it } from "vitest";
 import { newKeySecret } from "../../src/core/keyFormat.ts";
-import { callProcedure, fetchWorker } from "../support/door.ts";
+import type { Env } from "../../src/env.ts";
+import { callWeir } from "../support/call.ts";
+import { callProcedure } from "../support/door.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
 
-const base = "https://weir.example.com";
 const origin = "https://app.example.com";
 /** The same answer to a key's holder at two doors. */
 const doors = ["/v1/models", "/trpc/models.list"];
 
 let project: TestKey;
 
-const ask = (path: string, headers: Record<string, string>, bindings?: typeof env) =>
-  fetchWorker(new Request(base + path, { headers }), bindings);
+const ask = async (path: string, headers: Record<string, string>, bindings: Partial<Env> = {}) =>
+  (await callWeir(path, { headers, env: bindings })).response;
 const bearer = (secret: string) => ({ authorization: `Bearer ${secret}` });
 
 beforeAll(async () => {
@@ -57,15 +57,10 @@ describe.each(doors)("%s", (path) => {
 
   it("answers 503 with a time to come again when D1 fails, and keeps the cause to itself", async () => {
     const fresh = await insertTestKey(project.principal.projectId);
-    const broken = {
-      ...env,
-      DB: {
-        prepare: () => {
-          throw new Error("D1_ERROR: secret-cause");
-        },
-      } as unknown as D1Database,
+    const prepare = () => {
+      throw new Error("D1_ERROR: secret-cause");
     };
-    const answer = await ask(path, bearer(fresh.secret), broken);
+    const answer = await ask(path, bearer(fresh.secret), { DB: { prepare } as unknown as D1Database });
     expect(answer.status).toBe(503);
     expect(Number(answer.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(await answer.text()).not.toContain("secret-cause");
@@ -101,7 +96,7 @@ describe("a browser's page", () => {
         "access-control-request-method": "POST",
         "access-control-request-headers": "authorization",
       };
-      const answer = await fetchWorker(new Request(base + path, { method: "OPTIONS", headers }));
+      const answer = (await callWeir(path, { method: "OPTIONS", headers })).response;
       expect(answer.status).toBe(204);
       expect(answer.headers.get("access-control-allow-headers")).toContain("authorization");
     }

@@ -73,8 +73,11 @@ function live(db: Database, { facts, window }: Query) {
   if (facts.version !== undefined) conditions.push(sql`template_version = ${facts.version}`);
   if (facts.model !== undefined) conditions.push(sql`model_asked = ${facts.model}`);
   if (facts.keyId !== undefined) conditions.push(sql`key_id = ${facts.keyId}`);
-  for (const [key, value] of Object.entries(facts.metadata ?? {}))
+  for (const [key, value] of Object.entries(facts.metadata ?? {})) {
+    // The pair's JSON drops nearly every other row at no cost; the second look is exact whatever the pairs contain.
+    conditions.push(sql`instr(metadata, ${`${JSON.stringify(key)}:${JSON.stringify(value)}`})`);
     conditions.push(sql`EXISTS (SELECT 1 FROM json_each(metadata) WHERE key = ${key} AND value = ${value})`);
+  }
   return db
     .select(runColumns)
     .from(runs)

@@ -88,11 +88,12 @@ function textQuery(text: string): string {
 }
 
 /**
- * One character of Chinese, Japanese or Korean, or a run of other letters, digits and their marks: scripts without
- * spaces are indexed by the character, and a word of them is found as a phrase.
+ * One character of Chinese, Japanese or Korean, or a letter or digit with the other letters, digits and marks that
+ * follow it: scripts without spaces are indexed by the character, and a word of them is found as a phrase. The letters
+ * excepted are marks to SQLite's tokenizer, which sees no word in a mark alone.
  */
 const word =
-  /(?<cjk>[[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー]&&[\p{L}\p{N}]])|[[\p{L}\p{N}\p{M}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー]]+/gv;
+  /(?<cjk>[[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー]&&[\p{L}\p{N}]])|[[\p{L}\p{N}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー\u19b0-\u19c0\u19c8\u19c9\u1cf2\u1cf3]][[\p{L}\p{N}\p{M}]--[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}ー]]*/gv;
 
 function words(text: string): string[] {
   return normalised(text).match(word) ?? [];

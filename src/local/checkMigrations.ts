@@ -1,0 +1,8 @@
+import { missingMigration } from "./migrationsInStep.ts";
+import { runMain, StartError } from "./project.ts";
+
+await runMain(async () => {
+  const missing = await missingMigration();
+  if (missing === null) return console.log("The migrations are in step with src/store/schema.ts.");
+  throw new StartError(`src/store/schema.ts has changed: run npm run migrations:generate. Missing:\n\n${missing}`);
+});

@@ -1,0 +1,94 @@
+import { dirname } from "node:path";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import type { BuiltWorker } from "./build.ts";
+import { StartError } from "./project.ts";
+import { resourceDir } from "./state.ts";
+
+export type RuntimeOptions = {
+  worker: BuiltWorker;
+  stateDir: string;
+  /** 0 takes a free one. */
+  port: number;
+  bindings: Record<string, string>;
+  log: (line: string) => void;
+  signal?: AbortSignal | undefined;
+};
+
+export type LocalDatabase = Awaited<ReturnType<Miniflare["getD1Database"]>>;
+
+export interface Runtime extends AsyncDisposable {
+  url: string;
+  database: LocalDatabase;
+}
+
+/**
+ * Runs the bundle in workerd on 127.0.0.1. Clients reach workerd itself, not miniflare's development proxy, so that
+ * streaming and disconnects are as on the platform. Disposing ends workerd. Throws a StartError for a taken port.
+ */
+export async function openRuntime({ worker, log, signal, ...options }: RuntimeOptions): Promise<Runtime> {
+  const miniflare = withoutSignalHandlers(
+    () =>
+      new Miniflare(
+        convertV4MiniflareOptions({
+          name: worker.config.name,
+          modules: [{ type: "ESModule", path: worker.path, contents: worker.code }],
+          modulesRoot: dirname(worker.path),
+          compatibilityDate: worker.config.compatibilityDate,
+          compatibilityFlags: worker.config.compatibilityFlags,
+          bindings: options.bindings,
+          d1Databases: { DB: worker.config.localDatabaseId },
+          resourcePersistencePath: resourceDir(options.stateDir),
+          host: "127.0.0.1",
+          port: 0,
+          unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
+          // Nothing is fetched from outside, nothing is sent there.
+          cf: false,
+          telemetry: { enabled: false },
+          logRequests: false,
+          log: new Log(LogLevel.NONE),
+          handleStructuredLogs: ({ message }) => log(message),
+        }),
+      ),
+  );
+  const dispose = () => miniflare.dispose().catch(() => {});
+  try {
+    await unlessAborted(miniflare.ready, signal);
+    const url = (await miniflare.unsafeGetDirectURL()).origin;
+    const database = await unlessAborted(miniflare.getD1Database("DB"), signal);
+    return { url, database, [Symbol.asyncDispose]: dispose };
+  } catch (thrown) {
+    await dispose();
+    if (thrown instanceof Error && "code" in thrown && thrown.code === "ERR_ADDRESS_IN_USE")
+      throw new StartError(`Port ${options.port} is taken: stop what uses it, or choose another with PORT=…`);
+    throw thrown;
+  }
+}
+
+/**
+ * Miniflare answers SIGINT and its like with an exit of its own, code 130; here the caller decides how to end.
+ * Its handler of `exit` stays: it ends workerd whatever happens.
+ */
+function withoutSignalHandlers<T>(make: () => T): T {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  const before = signals.map((signal) => new Set(process.listeners(signal)));
+  const made = make();
+  signals.forEach((signal, at) => {
+    for (const listener of process.listeners(signal))
+      if (!before[at]?.has(listener)) process.removeListener(signal, listener);
+  });
+  return made;
+}
+
+/** Rejects as soon as the signal aborts; the promise itself is not stopped. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return await promise;
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

@@ -1,0 +1,56 @@
+import { join } from "node:path";
+import { buildWorker, makeBuildDir } from "./build.ts";
+import { migrate } from "./migrate.ts";
+import { openRuntime } from "./runtime.ts";
+import { keysAreValid, makeKeys, saveSamples } from "./seed.ts";
+import { type LocalFile, openStateDir, readLocalFile, writeLocalFile } from "./state.ts";
+
+export type ServerOptions = {
+  /** Where the database, the keys and the bundle live; made when missing. */
+  stateDir: string;
+  /** 0 (the default) takes a free one. */
+  port?: number;
+  /** Variables of the Worker beside those of a local start (the simulator on). */
+  env?: Record<string, string>;
+  /** Gets each line that the Worker logs. */
+  log?: (line: string) => void;
+  /** Ends a start that is under way; what had been started is stopped before the promise rejects. */
+  signal?: AbortSignal;
+  /** Where bundles are kept; servers with different states may share one. */
+  buildDir?: string;
+};
+
+export interface LocalServer extends AsyncDisposable, LocalFile {
+  stateDir: string;
+}
+
+/**
+ * Builds the Worker, runs it on 127.0.0.1 with its database in the state folder, migrated and seeded, and writes
+ * `local.json` there. Keys of an earlier start are used again while they are valid. The caller owns the server:
+ * disposing ends every process it started. Throws a StartError for what its user can mend.
+ */
+export async function startServer(options: ServerOptions): Promise<LocalServer> {
+  const { stateDir, port = 0, env = {}, log = () => {}, signal, buildDir = join(stateDir, "build") } = options;
+  await openStateDir(stateDir);
+  await makeBuildDir(buildDir);
+  const worker = await buildWorker(buildDir, signal);
+  const bindings = { SIMULATOR: "on", ...env };
+  const runtime = await openRuntime({ worker, stateDir, port, bindings, log, signal });
+  try {
+    await migrate(runtime.database);
+    const known = await readLocalFile(stateDir);
+    const reuse = known !== null && (await keysAreValid(runtime.database, known));
+    const keys = reuse
+      ? { secretKey: known.secretKey, publishableKey: known.publishableKey }
+      : await makeKeys(runtime.database);
+    if (!reuse) await saveSamples({ url: runtime.url, secretKey: keys.secretKey });
+    signal?.throwIfAborted();
+    // Last, so that an interrupted start is taken up again by the next one.
+    const file = { url: runtime.url, ...keys };
+    await writeLocalFile(stateDir, file);
+    return { ...file, stateDir, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+  } catch (thrown) {
+    await runtime[Symbol.asyncDispose]();
+    throw thrown;
+  }
+}

@@ -1,0 +1,89 @@
+import { firstCompletion, runLine } from "./firstCompletion.ts";
+import { nextSteps } from "./nextSteps.ts";
+import { failureText, StartError } from "./project.ts";
+import { type LocalServer, startServer } from "./server.ts";
+import { chosenStateDir } from "./state.ts";
+
+/** Variables of the Worker that a local start takes from its own environment. */
+const passedOn = [
+  "UPSTREAM_BASE_URL",
+  "UPSTREAM_API_KEY",
+  "UPSTREAM_HEADERS_TIMEOUT_MS",
+  "UPSTREAM_FIRST_TOKEN_TIMEOUT_MS",
+  "UPSTREAM_IDLE_TIMEOUT_MS",
+  "UPSTREAM_TOTAL_TIMEOUT_MS",
+] as const;
+
+/** The model that a configured upstream is tried with. */
+const upstreamModel = "deepseek/deepseek-r1-distill-qwen-32b";
+const defaultPort = 8787;
+/** npm does not pass on every end of its own (a kill, a closed terminal); looked at this often, ms. */
+const parentCheckMs = 500;
+
+/** Resolves when the process is asked to end. */
+function whenAsked(): AbortSignal {
+  const asked = new AbortController();
+  const stop = () => {
+    if (asked.signal.aborted) process.exit(0);
+    asked.abort();
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+  // A closed terminal must not turn the last lines into a crash.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+  if (process.env["npm_lifecycle_event"]) {
+    const parent = process.ppid;
+    setInterval(() => process.ppid !== parent && !asked.signal.aborted && stop(), parentCheckMs).unref();
+  }
+  return asked.signal;
+}
+
+function chosenPort(): number {
+  const text = process.env["PORT"] || String(defaultPort);
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new StartError(`PORT must be a number from 0 to 65535, not ${JSON.stringify(text)}.`);
+  return port;
+}
+
+async function greet(server: LocalServer, model: string, signal: AbortSignal): Promise<void> {
+  const write = (text: string) => void process.stdout.write(text);
+  write("First completion, template greeting, streamed:\n\n  ");
+  try {
+    const run = await firstCompletion(server, { model, variables: { name: "weir" }, write, signal });
+    write(`\n\n  ${runLine(run)}\n\n`);
+  } catch (thrown) {
+    if (signal.aborted) return;
+    write("\n");
+    console.error(`  It failed: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
+  }
+}
+
+async function main(signal: AbortSignal): Promise<void> {
+  const port = chosenPort();
+  const env: Record<string, string> = {};
+  for (const name of passedOn) if (process.env[name]) env[name] = process.env[name];
+  const model = env["UPSTREAM_BASE_URL"] ? upstreamModel : "sim/echo";
+
+  console.log("Starting weir …");
+  await using server = await startServer({ port, stateDir: chosenStateDir(), env, log: console.error, signal });
+  await greet(server, model, signal);
+  if (signal.aborted) return;
+  console.log(nextSteps(server, model));
+  await new Promise<void>((resolve) => {
+    // The timer keeps the process alive whatever else does.
+    const alive = setInterval(() => {}, 60_000);
+    signal.addEventListener("abort", () => resolve(clearInterval(alive)), { once: true });
+  });
+}
+
+const asked = whenAsked();
+try {
+  await main(asked);
+} catch (thrown) {
+  if (!asked.aborted) {
+    console.error(failureText(thrown));
+    process.exit(1);
+  }
+}
+console.log("Stopped.");
+process.exit(0);

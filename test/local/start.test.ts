@@ -1,0 +1,94 @@
+import { readFile, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { LocalFile } from "../../src/local/state.ts";
+import { temporaryFolder } from "./folder.ts";
+import { startCommand } from "./processes.ts";
+import { newState } from "./state.ts";
+
+const ready = "Ctrl-C stops everything.";
+const start = (env: Record<string, string>) => startCommand("node", ["src/local/start.mjs"], { env });
+
+async function localFile(stateDir: string): Promise<LocalFile> {
+  return LocalFile.parse(JSON.parse(await readFile(join(stateDir, "local.json"), "utf8")));
+}
+
+it("streams a first completion of a template on a fresh state folder, then shows how to go on, and serves", async () => {
+  await using state = await temporaryFolder();
+  await using command = start({ WEIR_STATE_DIR: state.path, PORT: "0" });
+  await command.says(ready);
+
+  const { url, secretKey, publishableKey } = await localFile(state.path);
+  expect(command.output()).toContain("你好，weir！Hello, weir!");
+  expect(command.output()).toMatch(
+    /run_\w+, succeeded, \d+ \+ \d+ tokens, first token \d+ ms, .*cost 0\.000000 CNY, simulated/,
+  );
+  expect(command.output()).toContain(`curl ${url}/healthz`);
+  expect(command.output()).toContain(`Authorization: Bearer ${secretKey}`);
+  expect(command.output()).toContain(`baseURL: "${url}/v1"`);
+  expect(command.output()).toContain(publishableKey);
+  expect(command.output()).toContain(state.path);
+  expect((await stat(join(state.path, "local.json"))).mode & 0o777).toBe(0o600);
+
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+});
+
+it("prints commands that work when pasted", async () => {
+  await using state = await newState();
+  await using command = start(state.env);
+  await command.says(ready);
+  const curls = command
+    .output()
+    .replaceAll("\\\n", "")
+    .split("\n")
+    .filter((line) => line.trim().startsWith("curl"));
+  expect(curls).toHaveLength(3);
+  const answers: string[] = [];
+  for (const curl of curls) {
+    await using pasted = startCommand("sh", ["-c", `${curl} --silent --fail`]);
+    expect(await pasted.ended).toBe(0);
+    answers.push(pasted.output());
+  }
+  expect(answers[1]).toContain("data: [DONE]");
+  expect(JSON.parse(answers[2] ?? "").choices[0].message.content).toBe("Hello!");
+});
+
+it("starts within 10 s on kept state and keeps its keys", async () => {
+  await using state = await newState();
+  await using first = start(state.env);
+  await first.says(ready);
+  const before = await localFile(state.path);
+  first.kill("SIGTERM");
+  await first.ended;
+
+  const began = performance.now();
+  await using second = start(state.env);
+  await second.says(ready);
+  const tookMs = performance.now() - began;
+  console.log(`second start: ready after ${Math.round(tookMs)} ms`);
+  expect(tookMs).toBeLessThan(10_000);
+  const after = await localFile(state.path);
+  expect([after.secretKey, after.publishableKey]).toEqual([before.secretKey, before.publishableKey]);
+});
+
+it("makes new keys when local.json is lost, for the same project", async () => {
+  await using state = await newState();
+  await using first = start(state.env);
+  await first.says(ready);
+  const before = await localFile(state.path);
+  first.kill("SIGTERM");
+  await first.ended;
+  await rm(join(state.path, "local.json"));
+
+  await using second = start(state.env);
+  await second.says(ready);
+  const after = await localFile(state.path);
+  expect(after.secretKey).not.toBe(before.secretKey);
+  const list = await fetch(`${after.url}/trpc/templates.list?input={}`, {
+    headers: { authorization: `Bearer ${after.secretKey}` },
+  });
+  const { result } = JSON.parse(await list.text());
+  const names = result.data.items.map((item: { name: string }) => item.name).sort();
+  expect(names).toEqual(["extract", "greeting", "style", "summarise"]);
+});

@@ -155,7 +155,7 @@ describe("what a stream looks like", () => {
     const whole = await rawStream("say 堰😀让水流过");
     const pieces = await piecesOf(await plain("say 堰😀让水流过\nchunk 7", { stream: true }));
     expect(pieces.slice(0, -1).every((piece) => piece.length === 7)).toBe(true);
-    const joined = new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer());
+    const joined = new Uint8Array(await new Blob(pieces).arrayBuffer());
     // The id is the request's, so the texts differ in it alone.
     expect(foldStream(new TextDecoder().decode(joined)).content).toBe("堰😀让水流过");
     expect(joined.length).toBe(new TextEncoder().encode(whole).length);

@@ -72,7 +72,7 @@ describe("streams of any text", () => {
     const pieces = await piecesOf(await ask({ model: "sim/echo", prompt: "一二三四五", body: { stream: true } }));
     expect(pieces).toHaveLength(1 + 3 + 1 + 1);
     for (const piece of pieces)
-      expect(new TextDecoder("utf-8", { fatal: true }).decode(piece)).toMatch(/^data: .*\n\n$/);
+      expect(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(piece)).toMatch(/^data: .*\n\n$/);
   });
 
   it("join the text parts of the last user message", async () => {

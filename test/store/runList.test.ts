@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
 import type { ListRunsInput } from "../../src/contract/runs.ts";
 import { newId } from "../../src/core/ids.ts";
 import { database } from "../../src/store/db.ts";
@@ -61,6 +62,22 @@ describe("a list of live and settled runs", () => {
   ])("is empty by %s", async (_, filter) => {
     const { projectId } = await mixedProject();
     expect(await ids(projectId, filter)).toEqual([]);
+  });
+
+  it("finds a run by the largest metadata there can be", async () => {
+    const { maxMetadataPairs, maxMetadataKeyChars, maxMetadataValueChars } = limits;
+    const pairs = Array.from({ length: maxMetadataPairs }, (_, index) => [
+      `${String(index).padStart(2, "0")}${"键".repeat(maxMetadataKeyChars - 2)}`,
+      "值".repeat(maxMetadataValueChars),
+    ]);
+    const metadata: Record<string, string> = Object.fromEntries(pairs);
+    const settled = aStart({ projectId: newId("prj"), metadata });
+    const live = aStart({ projectId: settled.projectId, metadata });
+    await settle(settled, anOutcome(), null);
+    await open(live, "running");
+    expect(await ids(settled.projectId, { metadata })).toEqual([live.id, settled.id]);
+    const [key = "", value = ""] = pairs[9] ?? [];
+    expect(await ids(settled.projectId, { metadata: { ...metadata, [key]: value.slice(1) } })).toEqual([]);
   });
 
   it("knows each status", async () => {

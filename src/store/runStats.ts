@@ -17,6 +17,7 @@ export function countUsage(db: Database, run: { start: RunStart; outcome: RunOut
   return db
     .insert(usageDaily)
     .select(
+      // Every column, in the order of schema.ts.
       sql`SELECT ${start.projectId}, ${dayOf(start.createdAtMs)},
         ${start.template?.name ?? ""}, ${start.template?.version ?? 0},
         ${start.modelAsked}, ${start.keyId}, ${cost?.currency ?? ""},

@@ -88,7 +88,7 @@ describe("stored contents", () => {
       }),
       { numRuns: 15 },
     );
-  });
+  }, 60_000);
 
   it("come back from the database as they were cut", async () => {
     const db = database(env.DB);

@@ -132,7 +132,7 @@ describe("a search by text", () => {
       }),
       { numRuns: 150 },
     );
-  });
+  }, 60_000);
 
   it("refuses a text without a letter or digit", async () => {
     await expect(list(newId("prj"), { limit: 10, text: '"* - !' })).rejects.toMatchObject({

@@ -1,4 +1,4 @@
-import { copyFile, readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { unsetDatabaseId } from "../../src/local/config.ts";
@@ -23,11 +23,12 @@ function account(databases: { name: string; uuid: string }[], refuses = "") {
   return { commands, run };
 }
 
-/** A project of its own with the id of wrangler.toml as it is before a first deployment. */
+/** A project of its own with wrangler.toml as it is before a first deployment. */
 async function undeployed() {
   const folder = await temporaryFolder();
   const toml = join(folder.path, "wrangler.toml");
-  await copyFile(join(projectRoot, "wrangler.toml"), toml);
+  const text = await readFile(join(projectRoot, "wrangler.toml"), "utf8");
+  await writeFile(toml, text.replace(/^database_id = .*$/m, `database_id = "${unsetDatabaseId}"`));
   return { ...folder, toml: () => readFile(toml, "utf8") };
 }
 

@@ -110,7 +110,8 @@ function peerCloses(socket: Socket, response: ServerResponse): Promise<void> {
     const closed = () => {
       if (!response.writableEnded && !socket.writableEnded) resolve();
     };
-    socket.once("end", closed);
-    socket.once("error", closed);
+    // Before Node's own listener, which ends the socket in turn.
+    socket.prependOnceListener("end", closed);
+    socket.prependOnceListener("error", closed);
   });
 }

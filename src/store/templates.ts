@@ -1,0 +1,170 @@
+import { and, desc, eq, lt, sql } from "drizzle-orm";
+import { BreakingChange } from "../contract/templates.ts";
+import type { NewVersion, TemplateStore } from "../core/templatePorts.ts";
+import type { Database } from "./db.ts";
+import { labelMoves, templates, templateVersions } from "./schema.ts";
+import { type FoundRow, isoTime, type TemplateRow, templateColumns, templateOf, versionOf } from "./templateRow.ts";
+
+/** Templates, versions and labels on D1: the storage ports of the template use cases. */
+export function templateStore(db: Database): TemplateStore {
+  return {
+    async findVersions(projectId, references) {
+      const wanted = references.map(({ name, selector }) =>
+        typeof selector === "number" ? { name, version: selector } : { name, label: selector },
+      );
+      // The references come first in the join, so that each costs its own rows only.
+      const rows = await db.all<FoundRow>(sql`
+        SELECT reference.key AS reference, ${templateColumns}, versions.id AS versionId, versions.version AS version,
+          versions.content AS content, versions.variables AS variables, versions.note AS note,
+          versions.created_by AS createdBy, versions.created_at AS versionCreatedAt
+        FROM json_each(${JSON.stringify(wanted)}) AS reference
+        CROSS JOIN ${templates} ON ${templates.projectId} = ${projectId}
+          AND ${templates.name} = reference.value ->> 'name'
+        LEFT JOIN template_versions AS versions ON versions.template_id = ${templates.id}
+          AND versions.version = CASE
+            WHEN reference.value ->> 'version' IS NOT NULL THEN reference.value ->> 'version'
+            WHEN reference.value ->> 'label' = 'latest'
+              THEN (SELECT max(version) FROM template_versions WHERE template_id = ${templates.id})
+            ELSE (SELECT version FROM template_labels
+              WHERE template_id = ${templates.id} AND label = reference.value ->> 'label')
+          END`);
+      const found = new Map(rows.map((row) => [row.reference, row]));
+      return references.map((_, index) => {
+        const row = found.get(index);
+        return row ? { template: templateOf(row), version: versionOf(row) } : null;
+      });
+    },
+
+    async insertTemplate({ id, projectId, name, description, kind, listed, version, moveId }) {
+      const at = version.createdAtMs;
+      // Whoever wins the name writes the rest too.
+      const won = sql`EXISTS (SELECT 1 FROM templates WHERE id = ${id})`;
+      const [inserted] = await db.batch([
+        db
+          .insert(templates)
+          .values({ id, projectId, name, description, kind, listed, archivedAt: null, createdAt: at, updatedAt: at })
+          .onConflictDoNothing()
+          .returning({ id: templates.id }),
+        db.run(sql`INSERT INTO template_versions ${versionColumns}
+          SELECT ${versionValues(version, id)}, 1 WHERE ${won}`),
+        db.run(sql`INSERT INTO template_labels (template_id, label, version, updated_at)
+          SELECT ${id}, 'production', 1, ${at} WHERE ${won}`),
+        db.run(sql`INSERT INTO label_moves (id, template_id, label, from_version, to_version, moved_by, moved_at, breaking)
+          SELECT ${moveId}, ${id}, 'production', NULL, 1, ${version.createdBy}, ${at}, '[]' WHERE ${won}`),
+      ]);
+      return inserted.length > 0;
+    },
+
+    async insertVersion({ templateId, baseVersion, description, listed, version }) {
+      const latest = sql`(SELECT max(version) FROM template_versions WHERE template_id = ${templateId})`;
+      const current = baseVersion === undefined ? sql`true` : sql`${latest} = ${baseVersion}`;
+      const same = and(
+        eq(templateVersions.templateId, templateId),
+        eq(templateVersions.contentDigest, version.contentDigest),
+      );
+      const edited = description !== undefined || listed !== undefined;
+      const changed = edited ? same : and(same, eq(templateVersions.id, version.id));
+      const [inserted, , stored] = await db.batch([
+        db.all<{ version: number }>(sql`INSERT INTO template_versions ${versionColumns}
+          SELECT ${versionValues(version, templateId)}, coalesce(${latest}, 0) + 1 WHERE ${current}
+          ON CONFLICT (template_id, content_digest) DO NOTHING RETURNING version`),
+        db
+          .update(templates)
+          .set({ updatedAt: version.createdAtMs, description, listed })
+          .where(and(eq(templates.id, templateId), sql`EXISTS (SELECT 1 FROM template_versions WHERE ${changed})`)),
+        db.select({ version: templateVersions.version }).from(templateVersions).where(same),
+      ]);
+      return stored[0] ? { version: stored[0].version, created: inserted.length > 0 } : null;
+    },
+
+    async moveLabel({ id, templateId, label, from, to, by, atMs, breaking }) {
+      const pointsTo = sql`(SELECT version FROM template_labels WHERE template_id = ${templateId} AND label = ${label})`;
+      const [, moved] = await db.batch([
+        // Written first and under the same condition, so that history holds the moves that happened and no other.
+        db.run(sql`INSERT INTO label_moves (id, template_id, label, from_version, to_version, moved_by, moved_at, breaking)
+          SELECT ${id}, ${templateId}, ${label}, ${from}, ${to}, ${by}, ${atMs}, ${JSON.stringify(breaking)}
+          WHERE ${pointsTo} IS ${from}`),
+        from === null
+          ? db.all(sql`INSERT INTO template_labels (template_id, label, version, updated_at)
+              VALUES (${templateId}, ${label}, ${to}, ${atMs}) ON CONFLICT DO NOTHING RETURNING version`)
+          : db.all(sql`UPDATE template_labels SET version = ${to}, updated_at = ${atMs}
+              WHERE template_id = ${templateId} AND label = ${label} AND version = ${from} RETURNING version`),
+        db
+          .update(templates)
+          .set({ updatedAt: atMs })
+          .where(and(eq(templates.id, templateId), sql`EXISTS (SELECT 1 FROM label_moves WHERE id = ${id})`)),
+      ]);
+      return moved.length > 0;
+    },
+
+    async listTemplates(projectId, { query, archived, afterName, limit }) {
+      const matches = query === undefined ? sql`` : sql`AND instr(${templates.name}, ${query.toLowerCase()}) > 0`;
+      const rows = await db.all<TemplateRow>(sql`
+        SELECT ${templateColumns} FROM ${templates}
+        WHERE ${templates.projectId} = ${projectId} AND ${templates.name} > ${afterName}
+          AND (${templates.archivedAt} IS NOT NULL) = ${archived ? 1 : 0} ${matches}
+        ORDER BY ${templates.name} LIMIT ${limit}`);
+      return rows.map(templateOf);
+    },
+
+    async listVersions(template, { beforeVersion, limit }) {
+      const { id, version, note, createdBy, createdAt } = templateVersions;
+      const rows = await db
+        .select({ id, version, note, createdBy, createdAt })
+        .from(templateVersions)
+        .where(and(eq(templateVersions.templateId, template.id), lt(version, beforeVersion)))
+        .orderBy(desc(version))
+        .limit(limit);
+      const labels = Object.entries(template.labels);
+      return rows.map((row) => ({
+        ...row,
+        template: template.name,
+        createdAt: isoTime(row.createdAt),
+        labels: labels.filter(([, target]) => target === row.version).map(([label]) => label),
+      }));
+    },
+
+    async listLabelMoves(templateId, { label, beforeId, limit }) {
+      const rows = await db
+        .select()
+        .from(labelMoves)
+        .where(
+          and(
+            eq(labelMoves.templateId, templateId),
+            label === undefined ? undefined : eq(labelMoves.label, label),
+            beforeId === undefined ? undefined : lt(labelMoves.id, beforeId),
+          ),
+        )
+        .orderBy(desc(labelMoves.id))
+        .limit(limit);
+      return rows.map((row) => ({
+        id: row.id,
+        move: {
+          label: row.label,
+          from: row.fromVersion,
+          to: row.toVersion,
+          by: row.movedBy,
+          at: isoTime(row.movedAt),
+          breaking: BreakingChange.array().parse(row.breaking),
+        },
+      }));
+    },
+
+    async setArchived(projectId, name, { archived, atMs }) {
+      const rows = await db
+        .update(templates)
+        .set({ archivedAt: archived ? sql`coalesce(${templates.archivedAt}, ${atMs})` : null, updatedAt: atMs })
+        .where(and(eq(templates.projectId, projectId), eq(templates.name, name)))
+        .returning({ id: templates.id });
+      return rows.length > 0;
+    },
+  };
+}
+
+const versionColumns = sql`(id, template_id, content, content_digest, variables, note, created_by, created_at, version)`;
+
+/** In the order of `versionColumns`, the number excepted. */
+function versionValues(version: NewVersion, templateId: string) {
+  return sql`${version.id}, ${templateId}, ${JSON.stringify(version.content)}, ${version.contentDigest},
+    ${JSON.stringify(version.variables)}, ${version.note}, ${version.createdBy}, ${version.createdAtMs}`;
+}

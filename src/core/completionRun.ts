@@ -33,7 +33,7 @@ export function beginRun(ports: CompletionRunPorts, principal: Principal, prepar
   };
   // Beside the upstream call, not before it: settling writes the row whole if this fails.
   const opened = ports.openRun(start, "running").catch((cause) => {
-    ports.log("run_not_opened", { runId: start.id, cause: String(cause) });
+    ports.log("run_not_opened", { runId: start.id, cause });
   });
   ports.keepAlive(opened);
 

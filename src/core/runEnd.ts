@@ -92,7 +92,7 @@ async function write(
       return;
     } catch (cause) {
       if (attempt >= limits.finaliseAttempts) {
-        ports.log("run_not_recorded", { runId: start.id, status: outcome.status, cause: String(cause) });
+        ports.log("run_not_recorded", { runId: start.id, status: outcome.status, cause });
         return;
       }
       // Full jitter over a doubling pause: 200, 400, 800 ms at most.

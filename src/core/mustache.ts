@@ -91,15 +91,16 @@ export function parseMustache(text: string, source: Source, indent = ""): Templa
 /** All tags in the order of the text, closing tags included; text is read from the source itself. */
 function flatten(text: string, tokens: readonly Token[]): Tag[] {
   const tags: Tag[] = [];
+  let opener = "{{";
   let closer = "}}";
   const walk = (list: readonly Token[]) => {
     for (const [kind, value, start, end, children, close] of list) {
       if (kind === "text") continue;
       tags.push({ kind, value, start, end });
-      if (kind === "=") closer = value.trim().split(/\s+/)[1] ?? closer;
+      if (kind === "=") [opener = opener, closer = closer] = value.trim().split(/\s+/);
       if ((kind !== "#" && kind !== "^") || !children || close === undefined) continue;
       walk(children);
-      tags.push({ kind: "/", value, start: close, end: text.indexOf(closer, close + 1) + closer.length });
+      tags.push({ kind: "/", value, start: close, end: text.indexOf(closer, close + opener.length) + closer.length });
     }
   };
   walk(tokens);

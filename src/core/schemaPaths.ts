@@ -20,6 +20,8 @@ export function childSchema(schema: SchemaPart, name: string, root: JsonObject):
   const parent = dereferenced(schema, root);
   if (parent === undefined || parent === "open") return parent;
   if (Object.hasOwn(propertiesOf(parent), name)) return part(propertiesOf(parent)[name]);
+  // Variables are closed: only those listed can be given.
+  if (parent === root) return undefined;
   if (/^\d+$/.test(name) && mayBe(parent, "array")) return itemSchema(parent, root);
   if (combines(parent) || (mayBe(parent, "object") && !isRecord(parent["properties"]))) return "open";
   return undefined;

@@ -113,7 +113,9 @@ export function templateUseCases(ports: TemplatePorts) {
       const saved = await ports.insertVersion({ templateId: template.id, baseVersion, description, listed, version });
       forget(principal);
       if (!saved)
-        throw new AppError("conflict", `"${name}" has a newer version than ${baseVersion}.`, { param: "baseVersion" });
+        throw new AppError("conflict", `Version ${baseVersion} is not the latest of "${name}".`, {
+          param: "baseVersion",
+        });
       return { ...(await findVersion(projectId, { name, selector: saved.version })), created: saved.created };
     },
 

@@ -1,8 +1,8 @@
-import { and, desc, eq, lt, sql } from "drizzle-orm";
+import { and, desc, eq, lt, type SQL, sql } from "drizzle-orm";
 import { BreakingChange } from "../contract/templates.ts";
 import type { NewVersion, TemplateStore } from "../core/templatePorts.ts";
 import type { Database } from "./db.ts";
-import { labelMoves, templates, templateVersions } from "./schema.ts";
+import { labelMoves, templateLabels, templates, templateVersions } from "./schema.ts";
 import { type FoundRow, isoTime, type TemplateRow, templateColumns, templateOf, versionOf } from "./templateRow.ts";
 
 /** Templates, versions and labels on D1: the storage ports of the template use cases. */
@@ -45,12 +45,13 @@ export function templateStore(db: Database): TemplateStore {
           .values({ id, projectId, name, description, kind, listed, archivedAt: null, createdAt: at, updatedAt: at })
           .onConflictDoNothing()
           .returning({ id: templates.id }),
-        db.run(sql`INSERT INTO template_versions ${versionColumns}
-          SELECT ${versionValues(version, id)}, 1 WHERE ${won}`),
-        db.run(sql`INSERT INTO template_labels (template_id, label, version, updated_at)
-          SELECT ${id}, 'production', 1, ${at} WHERE ${won}`),
-        db.run(sql`INSERT INTO label_moves (id, template_id, label, from_version, to_version, moved_by, moved_at, breaking)
-          SELECT ${moveId}, ${id}, 'production', NULL, 1, ${version.createdBy}, ${at}, '[]' WHERE ${won}`),
+        db.insert(templateVersions).select(sql`SELECT ${versionValues(version, id, sql`1`)} WHERE ${won}`),
+        db.insert(templateLabels).select(sql`SELECT ${id}, ${"production"}, 1, ${at} WHERE ${won}`),
+        db
+          .insert(labelMoves)
+          .select(
+            sql`SELECT ${moveId}, ${id}, ${"production"}, NULL, 1, ${version.createdBy}, ${at}, '[]' WHERE ${won}`,
+          ),
       ]);
       return inserted.length > 0;
     },
@@ -65,9 +66,11 @@ export function templateStore(db: Database): TemplateStore {
       const edited = description !== undefined || listed !== undefined;
       const changed = edited ? same : and(same, eq(templateVersions.id, version.id));
       const [inserted, , stored] = await db.batch([
-        db.all<{ version: number }>(sql`INSERT INTO template_versions ${versionColumns}
-          SELECT ${versionValues(version, templateId)}, coalesce(${latest}, 0) + 1 WHERE ${current}
-          ON CONFLICT (template_id, content_digest) DO NOTHING RETURNING version`),
+        db
+          .insert(templateVersions)
+          .select(sql`SELECT ${versionValues(version, templateId, sql`coalesce(${latest}, 0) + 1`)} WHERE ${current}`)
+          .onConflictDoNothing({ target: [templateVersions.templateId, templateVersions.contentDigest] })
+          .returning({ version: templateVersions.version }),
         db
           .update(templates)
           .set({ updatedAt: version.createdAtMs, description, listed })
@@ -78,17 +81,24 @@ export function templateStore(db: Database): TemplateStore {
     },
 
     async moveLabel({ id, templateId, label, from, to, by, atMs, breaking }) {
-      const pointsTo = sql`(SELECT version FROM template_labels WHERE template_id = ${templateId} AND label = ${label})`;
+      const labelled = and(eq(templateLabels.templateId, templateId), eq(templateLabels.label, label));
+      const pointsTo = sql`(SELECT version FROM template_labels WHERE ${labelled})`;
       const [, moved] = await db.batch([
         // Written first and under the same condition, so that history holds the moves that happened and no other.
-        db.run(sql`INSERT INTO label_moves (id, template_id, label, from_version, to_version, moved_by, moved_at, breaking)
+        db.insert(labelMoves).select(sql`
           SELECT ${id}, ${templateId}, ${label}, ${from}, ${to}, ${by}, ${atMs}, ${JSON.stringify(breaking)}
           WHERE ${pointsTo} IS ${from}`),
         from === null
-          ? db.all(sql`INSERT INTO template_labels (template_id, label, version, updated_at)
-              VALUES (${templateId}, ${label}, ${to}, ${atMs}) ON CONFLICT DO NOTHING RETURNING version`)
-          : db.all(sql`UPDATE template_labels SET version = ${to}, updated_at = ${atMs}
-              WHERE template_id = ${templateId} AND label = ${label} AND version = ${from} RETURNING version`),
+          ? db
+              .insert(templateLabels)
+              .values({ templateId, label, version: to, updatedAt: atMs })
+              .onConflictDoNothing()
+              .returning({ version: templateLabels.version })
+          : db
+              .update(templateLabels)
+              .set({ version: to, updatedAt: atMs })
+              .where(and(labelled, eq(templateLabels.version, from)))
+              .returning({ version: templateLabels.version }),
         db
           .update(templates)
           .set({ updatedAt: atMs })
@@ -161,10 +171,8 @@ export function templateStore(db: Database): TemplateStore {
   };
 }
 
-const versionColumns = sql`(id, template_id, content, content_digest, variables, note, created_by, created_at, version)`;
-
-/** In the order of `versionColumns`, the number excepted. */
-function versionValues(version: NewVersion, templateId: string) {
-  return sql`${version.id}, ${templateId}, ${JSON.stringify(version.content)}, ${version.contentDigest},
+/** In the order of the table's columns. */
+function versionValues(version: NewVersion, templateId: string, number: SQL) {
+  return sql`${version.id}, ${templateId}, ${number}, ${JSON.stringify(version.content)}, ${version.contentDigest},
     ${JSON.stringify(version.variables)}, ${version.note}, ${version.createdBy}, ${version.createdAtMs}`;
 }

@@ -50,6 +50,13 @@ describe("parsing a template", () => {
     ]);
   });
 
+  it("finds the end of a closing tag between delimiters that share a character", () => {
+    expect(parse("{{=|| |=}}||#a|x||/a|y")).toMatchObject([
+      { type: "section", children: [{ type: "text", text: "x" }] },
+      { type: "text", text: "y" },
+    ]);
+  });
+
   it("keeps the line of several tags that print nothing, as the specification says", () => {
     expect(parse("{{#a}}{{> sig}}{{/a}}\nBye").at(-1)).toEqual({ type: "text", text: "\nBye" });
   });

@@ -83,12 +83,7 @@ export const comments: SpecCase[] = [
     name: "Variable Name Collision",
     desc: "Comments must never render, even if variable with same name exists.",
     template: "comments never show: >{{! comment }}<",
-    data: {
-      "! comment": 1,
-      "! comment ": 2,
-      "!comment": 3,
-      comment: 4,
-    },
+    data: { "! comment": 1, "! comment ": 2, "!comment": 3, comment: 4 },
     expected: "comments never show: ><",
   },
 ];

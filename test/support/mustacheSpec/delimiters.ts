@@ -6,18 +6,14 @@ export const delimiters: SpecCase[] = [
     name: "Pair Behavior",
     desc: "The equals sign (used on both sides) should permit delimiter changes.",
     template: "{{=<% %>=}}(<%text%>)",
-    data: {
-      text: "Hey!",
-    },
+    data: { text: "Hey!" },
     expected: "(Hey!)",
   },
   {
     name: "Special Characters",
     desc: "Characters with special meaning regexen should be valid delimiters.",
     template: "({{=[ ]=}}[text])",
-    data: {
-      text: "It worked!",
-    },
+    data: { text: "It worked!" },
     expected: "(It worked!)",
   },
   {
@@ -25,10 +21,7 @@ export const delimiters: SpecCase[] = [
     desc: "Delimiters set outside sections should persist.",
     template:
       "[\n{{#section}}\n  {{data}}\n  |data|\n{{/section}}\n\n{{= | | =}}\n|#section|\n  {{data}}\n  |data|\n|/section|\n]\n",
-    data: {
-      section: true,
-      data: "I got interpolated.",
-    },
+    data: { section: true, data: "I got interpolated." },
     expected: "[\n  I got interpolated.\n  |data|\n\n  {{data}}\n  I got interpolated.\n]\n",
   },
   {
@@ -36,34 +29,23 @@ export const delimiters: SpecCase[] = [
     desc: "Delimiters set outside inverted sections should persist.",
     template:
       "[\n{{^section}}\n  {{data}}\n  |data|\n{{/section}}\n\n{{= | | =}}\n|^section|\n  {{data}}\n  |data|\n|/section|\n]\n",
-    data: {
-      section: false,
-      data: "I got interpolated.",
-    },
+    data: { section: false, data: "I got interpolated." },
     expected: "[\n  I got interpolated.\n  |data|\n\n  {{data}}\n  I got interpolated.\n]\n",
   },
   {
     name: "Partial Inheritence",
     desc: "Delimiters set in a parent template should not affect a partial.",
     template: "[ {{>include}} ]\n{{= | | =}}\n[ |>include| ]\n",
-    data: {
-      value: "yes",
-    },
-    partials: {
-      include: ".{{value}}.",
-    },
+    data: { value: "yes" },
+    partials: { include: ".{{value}}." },
     expected: "[ .yes. ]\n[ .yes. ]\n",
   },
   {
     name: "Post-Partial Behavior",
     desc: "Delimiters set in a partial should not affect the parent template.",
     template: "[ {{>include}} ]\n[ .{{value}}.  .|value|. ]\n",
-    data: {
-      value: "yes",
-    },
-    partials: {
-      include: ".{{value}}. {{= | | =}} .|value|.",
-    },
+    data: { value: "yes" },
+    partials: { include: ".{{value}}. {{= | | =}} .|value|." },
     expected: "[ .yes.  .yes. ]\n[ .yes.  .|value|. ]\n",
   },
   {

@@ -1,0 +1,260 @@
+import { env } from "cloudflare:workers";
+import { beforeAll, describe, expect, it } from "vitest";
+import type { Page } from "../../src/contract/paging.ts";
+import { newId } from "../../src/core/ids.ts";
+import { database } from "../../src/store/db.ts";
+import { openRun, settleRun } from "../../src/store/runs.ts";
+import { callProcedure, type DeclaredProcedure, declaredProcedures } from "../support/door.ts";
+import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
+import { anOutcome, aStart, someContents } from "../support/runRecords.ts";
+
+/** A word in everything the owner has, so that no answer to a stranger may hold it unasked. */
+const mark = "ownermark";
+const content = { messages: [{ role: "user", content: `${mark} {{name}}` }], model: "sim/echo" };
+
+/** What the owner has, or what nobody has. */
+type Things = { template: string; snippet: string; runId: string; liveRunId: string; keyId: string };
+
+/**
+ * What tenancy means for a procedure. `names`: calls that name a thing of a project, which must be `not_found` to all
+ * others. `lists`: calls that show the owner's things to the owner and none of them to others. `apart`: why neither
+ * applies, or does not say all; such procedures have their own test below.
+ */
+type Duty = {
+  names?: (things: Things) => unknown[];
+  lists?: (things: Things) => unknown[];
+  apart?: string;
+};
+
+const byTemplate = (extra: object = {}) => ({ names: ({ template }: Things) => [{ name: template, ...extra }] });
+const including = (snippet: string) => ({
+  messages: [{ role: "user", content: `{{> ${snippet}}}` }],
+  model: "sim/echo",
+});
+
+const duties: Record<string, Duty> = {
+  "templates.create": { names: ({ snippet }) => [{ name: "mine/includes", content: including(snippet) }] },
+  "templates.save": {
+    names: ({ template, snippet }) => [
+      { name: template, content },
+      { name: "mine", content: including(snippet) },
+    ],
+  },
+  "templates.get": { names: ({ template }) => [{ name: template }, { name: template, version: 1 }] },
+  "templates.list": { lists: () => [{}, { query: mark }, { query: mark, archived: true }] },
+  "templates.versions": byTemplate(),
+  "templates.diff": byTemplate({ from: 1, to: 2 }),
+  "templates.label": byTemplate({ label: "production", version: 2 }),
+  "templates.labelHistory": byTemplate(),
+  "templates.render": {
+    names: ({ template, snippet }) => [{ name: template, variables: { name: "x" } }, { content: including(snippet) }],
+  },
+  "templates.archive": byTemplate(),
+  "templates.restore": byTemplate(),
+  "completions.create": {
+    names: ({ template }) => [
+      { template, variables: { name: "x" } },
+      { template, version: "latest" },
+    ],
+  },
+  "runs.list": {
+    lists: ({ template, keyId }) => [
+      {},
+      { template },
+      { template, version: 1 },
+      { keyId },
+      { text: mark },
+      { metadata: { team: mark } },
+      { model: `${mark}/model` },
+      { status: "succeeded" },
+      { status: "running" },
+      { source: "trpc" },
+    ],
+  },
+  "runs.get": { names: ({ runId, liveRunId }) => [{ id: runId }, { id: liveRunId }] },
+  "runs.stats": {
+    lists: ({ template, keyId }) => [
+      { groupBy: "template" },
+      { groupBy: "version", template },
+      { groupBy: "model" },
+      { groupBy: "key", keyId },
+    ],
+  },
+  "runs.rate": {
+    names: ({ runId, liveRunId }) => [
+      { id: runId, score: 1 },
+      { id: liveRunId, score: null },
+    ],
+  },
+  "runs.delete": { names: ({ runId, liveRunId }) => [{ id: runId }, { id: liveRunId }] },
+  "models.list": { lists: () => [undefined] },
+  "models.setPrice": { apart: "names a model, which belongs to nobody" },
+  "keys.create": { apart: "makes a key in the caller's own project and names nothing" },
+  "keys.list": { lists: () => [{}] },
+  "keys.rotate": { names: ({ keyId }) => [{ id: keyId, overlapSeconds: 0 }, { id: keyId }] },
+  "keys.revoke": { names: ({ keyId }) => [{ id: keyId }] },
+};
+
+/** Same lengths and shapes as the owner's, but nobody's. */
+const nobodys = (): Things => ({
+  template: "nobodymark/greeting",
+  snippet: "nobodymark/snippet",
+  runId: newId("run"),
+  liveRunId: newId("run"),
+  keyId: newId("key"),
+});
+
+let owner: TestKey;
+let stranger: TestKey;
+let owned: Things;
+
+const find = (path: string): DeclaredProcedure => {
+  const procedure = declaredProcedures.find((declared) => declared.path === path);
+  if (!procedure) throw new Error(`no procedure ${path}`);
+  return procedure;
+};
+const call = (path: string, key: TestKey, input: unknown) => callProcedure(find(path), { secret: key.secret, input });
+
+async function done(path: string, key: TestKey, input: unknown): Promise<unknown> {
+  const answer = await call(path, key, input);
+  expect(answer.status, `${path}: ${answer.text}`).toBe(200);
+  return (answer.body as { result: { data: unknown } }).result.data;
+}
+
+/** Text of an answer with the request's id and the things that the caller itself named taken out. */
+function comparable(text: string, things: Things): string {
+  let rest = text.replaceAll(/"requestId":"[^"]*"/g, "");
+  for (const [field, value] of Object.entries(things)) rest = rest.replaceAll(value, field);
+  return rest;
+}
+
+/** A run of the owner's with the mark in its model, metadata and texts. */
+async function insertRun(template: string, settled: boolean): Promise<string> {
+  const { projectId, keyId } = owner.principal;
+  const start = aStart({
+    projectId,
+    keyId,
+    createdAtMs: Date.now(),
+    template: { id: "tpl_1", name: template, version: 1, versionId: "ver_1", label: "production", partials: [] },
+    modelAsked: `${mark}/model`,
+    metadata: { team: mark },
+  });
+  const db = database(env.DB);
+  await openRun(db)(start, "running");
+  if (settled) await settleRun(db)(start, anOutcome(), someContents({ content: mark }));
+  return start.id;
+}
+
+beforeAll(async () => {
+  owner = await insertTestProject();
+  stranger = await insertTestProject();
+  const names = { template: `${mark}/greeting`, snippet: `${mark}/snippet`, archived: `${mark}/archived` };
+  await done("templates.create", owner, { name: names.template, content });
+  await done("templates.save", owner, { name: names.template, content: { ...content, model: "sim/reasoning" } });
+  await done("templates.create", owner, { name: names.snippet, content: { text: mark } });
+  await done("templates.create", owner, { name: names.archived, content });
+  await done("templates.archive", owner, { name: names.archived });
+  await done("templates.create", stranger, {
+    name: "mine",
+    content: { messages: [{ role: "user", content: "hello" }] },
+  });
+  const price = { inputMicrosPerMillion: 1, outputMicrosPerMillion: 1, currency: "CNY" };
+  await done("models.setPrice", owner, { model: `${mark}/model`, price });
+  const spare = await insertTestKey(owner.principal.projectId, { name: mark });
+  owned = {
+    template: names.template,
+    snippet: names.snippet,
+    runId: await insertRun(names.template, true),
+    liveRunId: await insertRun(names.template, false),
+    keyId: spare.principal.keyId,
+  };
+  // What an isolate remembers for the owner must not answer a stranger.
+  for (const version of [undefined, "latest", 1])
+    await done("templates.render", owner, { name: owned.template, version, variables: { name: "x" } });
+});
+
+it("states the duty of every procedure and of no other", () => {
+  expect(Object.keys(duties).sort()).toEqual(declaredProcedures.map(({ path }) => path).sort());
+  for (const [path, duty] of Object.entries(duties)) expect(Object.keys(duty), path).not.toHaveLength(0);
+});
+
+describe.each(Object.entries(duties).filter(([, duty]) => duty.names))("%s", (path, { names }) => {
+  it("does not tell another project's things from missing ones, and leaves them as they are", async () => {
+    const before = await snapshot();
+    const missing = nobodys();
+    const foreign = names?.(owned) ?? [];
+    for (const [index, input] of foreign.entries()) {
+      const answer = await call(path, stranger, input);
+      const reference = await call(path, stranger, names?.(missing)[index]);
+      expect(answer.body, answer.text).toMatchObject({ error: { data: { weir: { code: "not_found" } } } });
+      expect(answer.status).toBe(404);
+      expect(reference.status).toBe(404);
+      expect(comparable(answer.text, owned)).toBe(comparable(reference.text, missing));
+    }
+    expect(await snapshot()).toEqual(before);
+  });
+});
+
+describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))("%s", (path, { lists }) => {
+  it("shows the owner's things to the owner alone", async () => {
+    const things = { ...owned, keyId: owner.principal.keyId };
+    for (const input of lists?.(things) ?? []) {
+      const own = JSON.stringify(await done(path, owner, input));
+      expect(own, JSON.stringify(input)).toMatch(new RegExp(`${mark}|${owner.principal.keyId}`));
+      const theirs = JSON.stringify(await done(path, stranger, input));
+      expect(theirs).not.toContain(mark);
+      for (const id of [...Object.values(things), owner.principal.keyId, owner.principal.projectId])
+        expect(theirs).not.toContain(id);
+    }
+  });
+});
+
+describe.each(["templates.list", "runs.list", "keys.list"])("%s", (path) => {
+  it("shows nothing of the owner's by the owner's cursor", async () => {
+    const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
+    expect(first.nextCursor).not.toBeNull();
+    const answer = await call(path, stranger, { limit: 100, cursor: first.nextCursor });
+    expect(answer.text).not.toContain(mark);
+    expect(answer.text).not.toContain(owner.principal.keyId);
+  });
+});
+
+describe("procedures that name nothing of a project", () => {
+  it("set a price for the caller's project alone", async () => {
+    const price = { inputMicrosPerMillion: 7, outputMicrosPerMillion: 7, currency: "USD" };
+    await done("models.setPrice", stranger, { model: `${mark}/model`, price });
+    const { items } = (await done("models.list", owner, undefined)) as { items: { id: string; price: unknown }[] };
+    expect(items.find((model) => model.id === `${mark}/model`)?.price).toMatchObject({ inputMicrosPerMillion: 1 });
+    await done("models.setPrice", stranger, { model: `${mark}/model`, price: null });
+  });
+
+  it("make a key for the caller's project alone", async () => {
+    const made = (await done("keys.create", stranger, { name: "fresh", scopes: ["templates:read"] })) as {
+      secret: string;
+    };
+    const page = (await done("templates.list", { ...stranger, secret: made.secret }, {})) as Page<{ name: string }>;
+    expect(page.items.map(({ name }) => name)).toEqual(["mine"]);
+  });
+
+  it("let two projects use one name", async () => {
+    await done("templates.create", stranger, { name: `${mark}/greeting`, content: { text: "another" } });
+    const found = await done("templates.get", owner, { name: owned.template });
+    expect(found).toMatchObject({ template: { kind: "chat", latestVersion: 2 } });
+  });
+});
+
+/** Every row of the owner's, to see that nothing a stranger did has touched them. */
+async function snapshot(): Promise<unknown> {
+  const { projectId } = owner.principal;
+  const rows = (sql: string) => env.DB.prepare(sql).bind(projectId).all();
+  const ofTemplates = "template_id IN (SELECT id FROM templates WHERE project_id = ?)";
+  const all = await Promise.all([
+    rows("SELECT * FROM templates WHERE project_id = ?"),
+    rows(`SELECT * FROM template_versions WHERE ${ofTemplates}`),
+    rows(`SELECT * FROM template_labels WHERE ${ofTemplates}`),
+    rows("SELECT * FROM runs WHERE project_id = ?"),
+    rows("SELECT * FROM keys WHERE project_id = ?"),
+    rows("SELECT * FROM model_prices WHERE project_id = ?"),
+  ]);
+  return all.map(({ results }) => results);
+}

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Model } from "../../src/contract/models.ts";
 import { simulatorFetch, simulatorModels } from "../../src/upstream/simulator.ts";
 import { type Ask, ask, askJson, askStream, type Loose, simRequest } from "../support/simulator.ts";
@@ -188,6 +188,13 @@ describe("refusals", () => {
     expect([status, error.type, error.param]).toEqual([400, "invalid_request_error", param]);
   });
 
+  it("takes null as absent", async () => {
+    const { status, choices } = await failing(
+      simRequest({ model: "sim/echo", body: { temperature: null, stop: null } }),
+    );
+    expect([status, choices[0].message.content]).toEqual([200, "Hello"]);
+  });
+
   it.each(["{", "[]", '"text"', "null", ""])("answers the body %j with 400", async (body) => {
     const { status, error } = await failing(new Request(url, { method: "POST", body }));
     expect([status, error.type]).toEqual([400, "invalid_request_error"]);
@@ -228,87 +235,3 @@ describe("catalogue", () => {
     }
   });
 });
-
-describe("time", () => {
-  beforeEach(() => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-  });
-  afterEach(() => {
-    vi.useRealTimers();
-  });
-
-  const paced = (body: object, headers: Record<string, string> = {}, signal?: AbortSignal) =>
-    simulatorFetch(
-      new Request("https://sim.example.com/v1/chat/completions", {
-        method: "POST",
-        headers,
-        body: JSON.stringify({ messages: [{ role: "user", content: "one two three" }], model: "sim/echo", ...body }),
-        ...(signal && { signal }),
-      }),
-    );
-  /** Follows timers until the promise settles; the sum of their waits. */
-  const elapsed = async (promise: Promise<unknown>): Promise<number> => {
-    let settled = false;
-    promise.then(
-      () => (settled = true),
-      () => (settled = true),
-    );
-    let spentMs = 0;
-    while (!settled) {
-      await realTurn();
-      if (!settled && vi.getTimerCount() > 0) {
-        await vi.advanceTimersByTimeAsync(1);
-        spentMs++;
-      }
-    }
-    return spentMs;
-  };
-
-  it("goes at a model's pace unless told otherwise", async () => {
-    expect(await elapsed(paced({ stream: true }).then((response) => response.text()))).toBe(60 + 2 * 15);
-    expect(await elapsed(paced({}).then((response) => response.text()))).toBe(60 + 2 * 15);
-    const headers = { "x-sim-pace-ms": "2" };
-    expect(await elapsed(paced({ stream: true }, headers).then((response) => response.text()))).toBe(8 + 2 * 2);
-    const atOnce = paced({ stream: true }, { "x-sim-pace-ms": "0" }).then((response) => response.text());
-    expect(await elapsed(atOnce)).toBe(0);
-  });
-
-  it("stops its timers when the reader cancels", async () => {
-    const response = await paced({ stream: true });
-    const reader = response.body?.getReader();
-    const pending = reader?.read();
-    await turnUntil(() => vi.getTimerCount() === 1);
-    await reader?.cancel();
-    expect(vi.getTimerCount()).toBe(0);
-    expect(await pending).toMatchObject({ done: true });
-  });
-
-  it("fails the body with the signal's reason, and stops its timers, when the request is aborted", async () => {
-    const controller = new AbortController();
-    const response = await paced({ stream: true }, {}, controller.signal);
-    const read = expect(response.text()).rejects.toThrow("enough");
-    await turnUntil(() => vi.getTimerCount() === 1);
-    controller.abort(new Error("enough"));
-    await read;
-    expect(vi.getTimerCount()).toBe(0);
-  });
-
-  it("rejects with the signal's reason when aborted before the headers, or beforehand", async () => {
-    const controller = new AbortController();
-    const answer = expect(paced({}, {}, controller.signal)).rejects.toThrow("enough");
-    await turnUntil(() => vi.getTimerCount() === 1);
-    controller.abort(new Error("enough"));
-    await answer;
-    expect(vi.getTimerCount()).toBe(0);
-    await expect(paced({}, {}, AbortSignal.abort(new Error("early")))).rejects.toThrow("early");
-  });
-});
-
-/** One turn of the event loop, whatever timers a test has replaced. */
-async function realTurn(): Promise<void> {
-  await scheduler.wait(0);
-}
-
-async function turnUntil(condition: () => boolean): Promise<void> {
-  while (!condition()) await realTurn();
-}

@@ -1,6 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { simulatorFetch } from "../../src/upstream/simulator.ts";
-import { ask, askJson, askStream, foldStream, type Loose, piecesOf, simRequest } from "../support/simulator.ts";
+import { ask, askJson, askStream, foldStream, type Loose, piecesOf } from "../support/simulator.ts";
 
 const model = "sim/script";
 const streamed = (prompt: string, body: Record<string, unknown> = {}) => askStream({ model, prompt, body });
@@ -69,6 +68,15 @@ describe("usage", () => {
       [5, 7],
     ]);
     expect(await askJson({ model, prompt: "say x\nusage none" })).not.toHaveProperty("usage");
+  });
+});
+
+describe("several choices", () => {
+  it("say the same; faults and comments happen once", async () => {
+    const { chunks, comments, done } = await streamed("say one\ncomment once\nmalformed", { n: 2 });
+    expect([comments, chunks.filter((chunk) => chunk === null).length, done]).toEqual([["once"], 1, true]);
+    const { choices } = await askJson({ model, prompt: "say one\ncomment once", body: { n: 2 } });
+    expect(choices.map((choice: Loose) => choice.message.content)).toEqual(["one", "one"]);
   });
 });
 
@@ -220,46 +228,6 @@ describe("instead of an answer", () => {
 
   it("refuse: no response at all", async () => {
     await expect(plain("refuse")).rejects.toThrow(TypeError);
-  });
-});
-
-describe("when", () => {
-  /** Milliseconds until the headers, and from there to the end. */
-  const timed = async (prompt: string, stream: boolean) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
-    try {
-      const settle = async <Value>(promise: Promise<Value>): Promise<Value> => {
-        let settled = false;
-        promise.finally(() => {
-          settled = true;
-        });
-        while (!settled) {
-          await scheduler.wait(0);
-          if (!settled && vi.getTimerCount() > 0) await vi.advanceTimersToNextTimerAsync();
-        }
-        return promise;
-      };
-      const start = performance.now();
-      const response = await settle(simulatorFetch(simRequest({ model, prompt, body: { stream } })));
-      const headers = performance.now();
-      await settle(response.text());
-      return [headers - start, performance.now() - headers];
-    } finally {
-      vi.useRealTimers();
-    }
-  };
-
-  it("headers, first, wait and pace add up, in a stream and before a plain answer", async () => {
-    const script = "headers 100\nfirst 20\nsay one two\nwait 300\npace 5\nsay  three four";
-    expect(await timed(script, true)).toEqual([100, 20 + 300 + 5 + 5]);
-    expect(await timed(script, false)).toEqual([100 + 20 + 300 + 5 + 5, 0]);
-  });
-
-  it("a comment does not wait for the first token", async () => {
-    const response = await plain("comment working\nstall", { stream: true });
-    const reader = response.body?.getReader();
-    expect(new TextDecoder().decode((await reader?.read())?.value)).toBe(": working\n\n");
-    await reader?.cancel();
   });
 });
 

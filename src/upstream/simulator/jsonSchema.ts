@@ -126,7 +126,10 @@ function mergeKeyword(making: Making, name: string, first: Schema, second: Schem
     ]);
     return Object.fromEntries([...both, ...Object.entries(b).filter(([key]) => !Object.hasOwn(a, key))]);
   }
-  if (name === "items" || name === "additionalProperties") return { allOf: [a, b] };
+  if (name === "items" || name === "additionalProperties") {
+    if (a === false || b === false) return false;
+    return { allOf: [a, b] };
+  }
   return b;
 }
 

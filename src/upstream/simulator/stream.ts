@@ -29,7 +29,7 @@ export function eventStream(
         left.abort();
         controller.close();
       } catch (error) {
-        if (!stop.aborted) controller.error(error);
+        controller.error(error);
       }
     },
     cancel(reason) {

@@ -9,7 +9,10 @@ export type Delta =
   | { kind: "toolStart"; index: number; id: string; name: string }
   | { kind: "toolArguments"; index: number; text: string };
 
-/** One moment of an answer; the stream shows it as it comes, the plain answer waits for the last. */
+/**
+ * One moment of an answer; the stream shows it as it comes, the plain answer waits for the last. Who plays them
+ * ends at an error, a cut, a stall or a reset.
+ */
 export type Beat =
   | { kind: "pause"; ms: number }
   | { kind: "delta"; choice: number; delta: Delta }
@@ -19,9 +22,6 @@ export type Beat =
   | { kind: "malformed" | "cut" | "stall" | "reset" };
 
 type Change = { kind: "pace"; ms: number };
-
-/** Ends an answer early, whatever was still to come. */
-const terminal = new Set<Beat["kind"]>(["error", "cut", "stall", "reset"]);
 
 /** Milliseconds between tokens, and before the first one, when nobody says otherwise. */
 const defaultPaceMs = 15;
@@ -56,7 +56,6 @@ export function* timeline(answers: Counted[], wire: Wire, call: SimCall, askedPa
       spoken ||= isToken;
       leading = false;
       yield beat;
-      if (terminal.has(beat.kind)) return;
     }
     voices = living;
   }

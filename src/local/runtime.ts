@@ -82,11 +82,12 @@ function withoutSignalHandlers<T>(make: () => T): T {
 /** Rejects as soon as the signal aborts; the promise itself is not stopped. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return await promise;
-  signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason);
-  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  else signal.addEventListener("abort", stop, { once: true });
   try {
+    // The race also takes up what the promise may still throw once nobody waits for it.
     return await Promise.race([promise, aborted]);
   } finally {
     signal.removeEventListener("abort", stop);

@@ -1,7 +1,5 @@
-import { firstCompletion, runLine } from "./firstCompletion.ts";
-import { nextSteps } from "./nextSteps.ts";
 import { failureText, StartError } from "./project.ts";
-import { type LocalServer, startServer } from "./server.ts";
+import type { LocalServer } from "./server.ts";
 import { chosenStateDir } from "./state.ts";
 
 /** Variables of the Worker that a local start takes from its own environment. */
@@ -20,19 +18,24 @@ const defaultPort = 8787;
 /** npm does not pass on every end of its own (a kill, a closed terminal); looked at this often, ms. */
 const parentCheckMs = 500;
 
-/** Resolves when the process is asked to end. */
+/** Stopping takes a moment; should it hang, the process ends after this, ms. */
+const stopBoundMs = 10_000;
+
+/** Aborts when the process is asked to end. */
 function whenAsked(): AbortSignal {
   const asked = new AbortController();
   const stop = () => {
-    if (asked.signal.aborted) process.exit(0);
+    // One Ctrl-C arrives twice, from the terminal and from npm: the second says nothing new.
+    if (asked.signal.aborted) return;
     asked.abort();
+    setTimeout(() => process.exit(1), stopBoundMs).unref();
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
   // A closed terminal must not turn the last lines into a crash.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   if (process.env["npm_lifecycle_event"]) {
     const parent = process.ppid;
-    setInterval(() => process.ppid !== parent && !asked.signal.aborted && stop(), parentCheckMs).unref();
+    setInterval(() => process.ppid !== parent && stop(), parentCheckMs).unref();
   }
   return asked.signal;
 }
@@ -46,14 +49,15 @@ function chosenPort(): number {
 }
 
 async function greet(server: LocalServer, model: string, signal: AbortSignal): Promise<void> {
+  const { firstCompletion, runLine } = await import("./firstCompletion.ts");
   const write = (text: string) => void process.stdout.write(text);
   write("First completion, template greeting, streamed:\n\n  ");
   try {
     const run = await firstCompletion(server, { model, variables: { name: "weir" }, write, signal });
     write(`\n\n  ${runLine(run)}\n\n`);
   } catch (thrown) {
-    if (signal.aborted) return;
     write("\n");
+    if (signal.aborted) return;
     console.error(`  It failed: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);
   }
 }
@@ -65,6 +69,9 @@ async function main(signal: AbortSignal): Promise<void> {
   const model = env["UPSTREAM_BASE_URL"] ? upstreamModel : "sim/echo";
 
   console.log("Starting weir …");
+  // Loaded only now: a signal must find its handler in place before anything heavy begins.
+  const [{ startServer }, { nextSteps }] = await Promise.all([import("./server.ts"), import("./nextSteps.ts")]);
+  if (signal.aborted) return;
   await using server = await startServer({ port, stateDir: chosenStateDir(), env, log: console.error, signal });
   await greet(server, model, signal);
   if (signal.aborted) return;

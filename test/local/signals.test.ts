@@ -44,6 +44,16 @@ describe("a start that serves", () => {
     expect(await command.alive()).toEqual([]);
   });
 
+  it("takes a signal that arrives twice, as from a terminal and from npm, for one", async () => {
+    await using state = await newState();
+    await using command = startCommand("npm", ["start"], { env: state.env });
+    await command.says(ready);
+    process.kill(-command.pid, "SIGINT");
+    await command.ended;
+    expect(command.output().split("Stopped.")).toHaveLength(2);
+    expect(await command.alive()).toEqual([]);
+  });
+
   it.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("leaves no process when npm alone gets %s", async (signal) => {
     await using state = await newState();
     await using command = startCommand("npm", ["start"], { env: state.env });

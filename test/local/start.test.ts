@@ -2,6 +2,7 @@ import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { LocalFile } from "../../src/local/state.ts";
+import { sendStream, startUpstream } from "../support/upstream.ts";
 import { temporaryFolder } from "./folder.ts";
 import { startCommand } from "./processes.ts";
 import { newState } from "./state.ts";
@@ -91,4 +92,31 @@ it("makes new keys when local.json is lost, for the same project", async () => {
   const { result } = JSON.parse(await list.text());
   const names = result.data.items.map((item: { name: string }) => item.name).sort();
   expect(names).toEqual(["extract", "greeting", "style", "summarise"]);
+});
+
+it("asks a configured upstream for its first completion, with the reference model", async () => {
+  await using upstream = await startUpstream(({ response }) => sendStream(response, ["Good ", "day."]));
+  await using state = await newState();
+  await using command = start({ ...state.env, UPSTREAM_BASE_URL: upstream.url, UPSTREAM_API_KEY: "k" });
+  await command.says(ready);
+  expect(command.output()).toContain("Good day.");
+  expect(upstream.requests[0]?.json).toMatchObject({ model: "deepseek/deepseek-r1-distill-qwen-32b", stream: true });
+  expect(upstream.requests[0]?.headers.authorization).toBe("Bearer k");
+});
+
+it("says in one line that the first completion failed, and keeps serving", async () => {
+  await using upstream = await startUpstream(({ response }) => {
+    response.writeHead(401, { "content-type": "application/json" }).end('{"error":{"message":"no"}}');
+  });
+  await using state = await newState();
+  await using command = start({ ...state.env, UPSTREAM_BASE_URL: upstream.url, UPSTREAM_API_KEY: "k" });
+  await command.says(ready);
+  const failures = command
+    .output()
+    .split("\n")
+    .filter((line) => line.includes("It failed:"));
+  expect(failures).toHaveLength(1);
+  expect(failures[0]).toContain("HTTP 502");
+  const { url } = await localFile(state.path);
+  expect((await fetch(`${url}/healthz`)).status).toBe(200);
 });

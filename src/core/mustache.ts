@@ -13,11 +13,12 @@ export type Source = { template: string; param: string };
 export type NamePath = readonly string[];
 
 export type TemplateNode =
-  | { type: "text"; text: string }
+  /** `opensLine`: a snippet's indentation goes before it; empty where a tag opens the line. */
+  | { type: "text"; text: string; opensLine: boolean }
   | { type: "variable"; path: NamePath; at: Position }
   | { type: "section" | "inverted"; path: NamePath; children: TemplateNode[]; at: Position }
-  /** `reference` as written (`sig`, `sig@production`, `sig@3`); `indent` stands before each line of a standalone one. */
-  | { type: "partial"; reference: string; indent: string; at: Position };
+  /** `reference` as written (`sig`, `sig@production`, `sig@3`); `indent` goes before each line; null: not alone on its line. */
+  | { type: "partial"; reference: string; indent: string | null; at: Position };
 
 /** Names that would reach into JavaScript's object model. */
 export const forbiddenNames: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
@@ -64,28 +65,24 @@ type Token = readonly [
 
 type Tag = { kind: string; value: string; start: number; end: number };
 
-/**
- * Parses a Mustache text into typed nodes. `indent` is put before each line first, as for a standalone partial;
- * positions stay those of the text as written. Throws `invalid_template`.
- */
-export function parseMustache(text: string, source: Source, indent = ""): TemplateNode[] {
-  const written = indent === "" ? text : text.replace(/(^|\n)(?=[^\n])/g, `$1${indent}`);
-  const positionOf = positions(written, indent.length);
+/** Parses a Mustache text into typed nodes. Throws `invalid_template`. */
+export function parseMustache(text: string, source: Source): TemplateNode[] {
+  const positionOf = positions(text);
   const blank = new RegExp(`\\s{${limits.maxBlankRunChars + 1}}`).exec(text);
   if (blank)
     throw invalidTemplate(
       `more than ${limits.maxBlankRunChars} white space characters in a row`,
       source,
-      positions(text, 0)(blank.index),
+      positionOf(blank.index),
     );
   let tokens: readonly Token[];
   try {
-    tokens = parser.parse(written, ["{{", "}}"]) as readonly Token[];
+    tokens = parser.parse(text, ["{{", "}}"]) as readonly Token[];
   } catch (error) {
-    const fault = findFault(written, error);
+    const fault = findFault(text, error);
     throw invalidTemplate(fault.message, source, positionOf(fault.index));
   }
-  return nest(written, flatten(written, tokens), (tag) => positionOf(tag.start), source);
+  return nest(text, flatten(text, tokens), (tag) => positionOf(tag.start), source);
 }
 
 /** All tags in the order of the text, closing tags included; text is read from the source itself. */
@@ -116,7 +113,8 @@ function nest(text: string, tags: readonly Tag[], positionOf: (tag: Tag) => Posi
   for (const tag of tags) {
     const extent = extentOf(text, tag);
     const { children } = stack.at(-1) ?? root;
-    if (extent.start > from) children.push({ type: "text", text: text.slice(from, extent.start) });
+    children.push(...textNodes(text, from, extent.start));
+    if (extent === tag && opensLine(text, tag.start)) children.push({ type: "text", text: "", opensLine: true });
     from = extent.end;
     const at = positionOf(tag);
     switch (tag.kind) {
@@ -129,7 +127,12 @@ function nest(text: string, tags: readonly Tag[], positionOf: (tag: Tag) => Posi
       case ">":
         if (!partialReference.test(tag.value))
           throw invalidTemplate(`"${tag.value}" is not a partial's name, NAME@LABEL or NAME@VERSION`, source, at);
-        children.push({ type: "partial", reference: tag.value, indent: text.slice(extent.start, tag.start), at });
+        children.push({
+          type: "partial",
+          reference: tag.value,
+          indent: extent === tag ? null : text.slice(extent.start, tag.start),
+          at,
+        });
         break;
       case "#":
       case "^": {
@@ -145,8 +148,17 @@ function nest(text: string, tags: readonly Tag[], positionOf: (tag: Tag) => Posi
         children.push({ type: "variable", path: pathOf(tag.value, source, at), at });
     }
   }
-  if (from < text.length) root.children.push({ type: "text", text: text.slice(from) });
+  root.children.push(...textNodes(text, from, text.length));
   return root.children;
+}
+
+function textNodes(text: string, from: number, to: number): TemplateNode[] {
+  if (from >= to) return [];
+  return [{ type: "text", text: text.slice(from, to), opensLine: opensLine(text, from) && text[from] !== "\n" }];
+}
+
+function opensLine(text: string, index: number): boolean {
+  return index === 0 || text[index - 1] === "\n";
 }
 
 /**
@@ -178,7 +190,7 @@ function pathOf(name: string, source: Source, at: Position): NamePath {
 }
 
 /** Index → line and column; asked in rising order, so that the text is walked once. */
-function positions(text: string, indentChars: number): (index: number) => Position {
+function positions(text: string): (index: number) => Position {
   let line = 1;
   let lineStart = 0;
   let lineEnd = text.indexOf("\n");
@@ -188,6 +200,6 @@ function positions(text: string, indentChars: number): (index: number) => Positi
       lineStart = lineEnd + 1;
       lineEnd = text.indexOf("\n", lineStart);
     }
-    return { line, column: Math.max(index - lineStart - indentChars, 0) + 1 };
+    return { line, column: index - lineStart + 1 };
   };
 }

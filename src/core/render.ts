@@ -39,8 +39,8 @@ export function newRendering(
 
 type Frame = { value: unknown; schema: SchemaPart };
 
-/** Where rendering stands: the text it is in and the snippets it came through. */
-type Place = { source: Source; through: readonly string[] };
+/** Where rendering stands: the text it is in, the snippets it came through, and what they put before each line. */
+type Place = { source: Source; through: readonly string[]; indent: string };
 
 type Found = { value: unknown; schema: SchemaPart };
 
@@ -59,6 +59,7 @@ export function renderNodes(
   return renderList(nodes, [{ value: data, schema: rendering.schema }], rendering, {
     source,
     through: [source.template],
+    indent: "",
   });
 }
 
@@ -74,7 +75,7 @@ function renderList(
     if (rendering.nodes > limits.maxRenderNodes) throw tooLarge("maxRenderNodes", "visits more nodes than");
     switch (node.type) {
       case "text":
-        out += counted(node.text, rendering);
+        out += indented(node, rendering, place.indent);
         break;
       case "variable": {
         const found = lookUp(node.path, stack, rendering.schema);
@@ -124,11 +125,11 @@ function renderPartial(
       node.at,
     );
   const source = { template: partial.name, param: place.source.param };
-  const key = `${node.indent}>${node.reference}`;
-  const children = rendering.parsed.get(key) ?? parseMustache(partial.text, source, node.indent);
-  rendering.parsed.set(key, children);
+  const children = rendering.parsed.get(node.reference) ?? parseMustache(partial.text, source);
+  rendering.parsed.set(node.reference, children);
   rendering.used.set(`${partial.name}@${partial.version}`, partial);
-  return renderList(children, stack, rendering, { source, through });
+  const indent = node.indent === null ? "" : place.indent + node.indent;
+  return renderList(children, stack, rendering, { source, through, indent });
 }
 
 /** The Mustache context stack: the first segment is sought outwards, the others only inside what it named. */
@@ -166,9 +167,24 @@ function textOf(value: unknown): string {
 }
 
 function counted(text: string, rendering: Rendering): string {
-  rendering.chars += text.length;
-  if (rendering.chars > limits.maxRenderedChars) throw tooLarge("maxRenderedChars", "is longer than");
+  count(text.length, rendering);
   return text;
+}
+
+function count(chars: number, rendering: Rendering): void {
+  rendering.chars += chars;
+  if (rendering.chars > limits.maxRenderedChars) throw tooLarge("maxRenderedChars", "is longer than");
+}
+
+/** A line's beginning inside a text; blank lines get no indentation. */
+const lineStart = /\n(?=[^\n])/g;
+
+/** Counted before it is made: many lines times a wide indentation would not fit into memory. */
+function indented(node: TemplateNode & { type: "text" }, rendering: Rendering, indent: string): string {
+  if (indent === "") return counted(node.text, rendering);
+  const lines = (node.text.match(lineStart)?.length ?? 0) + (node.opensLine ? 1 : 0);
+  count(node.text.length + lines * indent.length, rendering);
+  return (node.opensLine ? indent : "") + node.text.replace(lineStart, `\n${indent}`);
 }
 
 function tooLarge(limit: "maxRenderNodes" | "maxRenderedChars", what: string): AppError {

@@ -1,4 +1,6 @@
 import type { JsonObject } from "../contract/chat.ts";
+import { limits } from "../contract/limits.ts";
+import { AppError } from "./errors.ts";
 import {
   invalidTemplate,
   type NamePath,
@@ -29,21 +31,35 @@ export type VariableUse = {
 
 type Around = { within: readonly NamePath[]; conditional: boolean };
 
-/** Every use of a variable in the texts and the snippets they include, in reading order. `{{.}}` is not one. */
+/**
+ * Every use of a variable in the texts and the snippets they include, in reading order; `{{.}}` is not one. Throws
+ * `too_large` when snippets multiply beyond what a rendering may visit.
+ */
 export function variableUses(texts: readonly ParsedText[], partials: ReadonlyMap<string, Partial>): VariableUse[] {
   const uses: VariableUse[] = [];
   // A snippet used twice in the same surroundings adds nothing; this also ends cycles.
   const seen = new Set<string>();
+  const parsed = new Map<string, readonly TemplateNode[]>();
+  let visited = 0;
   const walk = (nodes: readonly TemplateNode[], source: Source, around: Around) => {
     for (const node of nodes) {
       if (node.type === "text") continue;
+      visited += 1;
+      // Snippets inside sections inside snippets multiply.
+      if (visited > limits.maxRenderNodes)
+        throw new AppError("too_large", `The template has more than ${limits.maxRenderNodes} tags (maxRenderNodes).`, {
+          param: source.param,
+          details: { limit: "maxRenderNodes", max: limits.maxRenderNodes },
+        });
       if (node.type === "partial") {
         const partial = partials.get(node.reference);
         const key = JSON.stringify([node.reference, around]);
         if (!partial || seen.has(key)) continue;
         seen.add(key);
         const inner = { template: partial.name, param: source.param };
-        walk(parseMustache(partial.text, inner), inner, around);
+        const nodes = parsed.get(node.reference) ?? parseMustache(partial.text, inner);
+        parsed.set(node.reference, nodes);
+        walk(nodes, inner, around);
         continue;
       }
       const { template, param } = source;

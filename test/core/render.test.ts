@@ -93,6 +93,33 @@ describe("rendering", () => {
     expect(render("> \n  {{> p}}\nend", { v: "1\n2" }, { partials: { p: "a\n{{v}}\n" } })).toBe("> \n  a\n  1\n2\nend");
   });
 
+  it("indents a partial as if its text had been indented before it was parsed", () => {
+    const pieces = ["{{v}}", "{{#v}}", "{{/v}}", "{{! c }}", "{{> q}}", "a", " ", "\n", "\n", "\r\n"];
+    const data = { v: "1\n2" };
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces), { maxLength: 12 }), (list) => {
+        const body = list.join("");
+        const reference = body.replace(/(^|\n)(?=[^\n])/g, "$1  ");
+        const partials = (p: string) => ({ p, q: "x\n{{v}}\n\ny" });
+        let expected: string;
+        try {
+          expected = render("{{> p}}", data, { partials: partials(reference) });
+        } catch {
+          return fc.pre(false);
+        }
+        expect(render("  {{> p}}", data, { partials: partials(body) })).toBe(expected);
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("bounds indentation before it is made", () => {
+    const wide = " ".repeat(1_000);
+    const partials = { p: `${wide}{{> q}}`, q: "a\n".repeat(30_000) };
+    const error = refusal(() => render(`${wide}{{> p}}`, {}, { partials }));
+    expect(error).toMatchObject({ code: "too_large", details: { limit: "maxRenderedChars" } });
+  });
+
   it("refuses partials that include each other, naming the path", () => {
     const partials = { a: "{{> b}}", b: "{{#x}}{{> a}}{{/x}}" };
     expect(refusal(() => render("{{> a}}", { x: true }, { partials })).message).toContain("t → a → b → a");

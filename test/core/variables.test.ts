@@ -77,6 +77,19 @@ describe("a schema inferred from the text", () => {
   });
 });
 
+it("refuses snippets that multiply beyond what a rendering may visit", () => {
+  const snippets = Object.fromEntries(
+    Array.from({ length: 16 }, (_, depth) => {
+      const inner = depth === 0 ? "{{x}}" : `{{> p${depth - 1}}}`;
+      return [`p${depth}`, `{{#a}}${inner}{{/a}}{{#b}}${inner}{{/b}}{{#c}}${inner}{{/c}}`];
+    }),
+  );
+  expect(refusal(() => usesOf("{{> p15}}", snippets))).toMatchObject({
+    code: "too_large",
+    details: { limit: "maxRenderNodes" },
+  });
+});
+
 describe("variables given by a caller", () => {
   const schema: JsonObject = {
     type: "object",

@@ -58,8 +58,9 @@ function lastBoundary(bytes: Uint8Array, from: number, to: number): number {
 
 function endsBlankLine(bytes: Uint8Array, i: number): boolean {
   if (!isEol(bytes[i]) || !isEol(bytes[i - 1])) return false;
-  const isCrLf = bytes[i] === LF && bytes[i - 1] === CR;
-  return !isCrLf || (i >= 2 && isEol(bytes[i - 2]));
+  // After LF a CR is the first half of CR LF, so that the LF is not torn from its event.
+  if (bytes[i] === CR) return bytes[i - 1] === CR;
+  return bytes[i - 1] === LF || (i >= 2 && isEol(bytes[i - 2]));
 }
 
 function isEol(byte: number | undefined): boolean {
@@ -71,8 +72,7 @@ export function splitEvents(slice: Uint8Array): Uint8Array[] {
   const events: Uint8Array[] = [];
   let start = 0;
   for (let i = 1; i < slice.length; i++) {
-    // In `\r\n\r\n` the boundary is the last LF; a lone `\r` before it belongs to the same line end.
-    if (!endsBlankLine(slice, i) || (slice[i] === CR && slice[i + 1] === LF)) continue;
+    if (!endsBlankLine(slice, i)) continue;
     events.push(slice.subarray(start, i + 1));
     start = i + 1;
   }

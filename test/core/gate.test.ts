@@ -69,7 +69,7 @@ describe("what reaches the client", () => {
           expect(passed.answer.content).toBe(parts.join(""));
         },
       ),
-      { numRuns: 1_000 },
+      { numRuns: 300 },
     );
   });
 

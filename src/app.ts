@@ -3,6 +3,7 @@ import { type RequestContext, requestContext } from "./api/context.ts";
 import { allowOrigin, isPreflight, preflight } from "./api/cors.ts";
 import { missing } from "./api/health.ts";
 import { openaiDoor, openaiError } from "./api/openai.ts";
+import { openapi } from "./api/openapi.ts";
 import { trpcDoor } from "./api/trpc/door.ts";
 import { trpcError } from "./api/trpc/error.ts";
 import { AppError, toAppError } from "./core/errors.ts";
@@ -15,6 +16,7 @@ type App = { Bindings: Env; Variables: { context: RequestContext } };
 export function createApp(): Hono<App> {
   const app = new Hono<App>();
   app.get("/healthz", (c) => c.json({ status: "ok" }));
+  app.get("/openapi.json", (c) => c.json(openapi()));
   app.get("/readyz", async (c) => {
     const lacks = await missing(c.env);
     return lacks.length === 0 ? c.json({ status: "ready" }) : c.json({ status: "not ready", missing: lacks }, 503);

@@ -39,6 +39,8 @@ export async function prepare(
   const model = request.model ?? content?.model;
   if (!model) throw new AppError("invalid_request", "model: the template names none, so give one", { param: "model" });
   const messages = filled?.messages ?? request.messages;
+  if (messages.length === 0)
+    throw new AppError("invalid_request", "messages: the template renders none, so give some", { param: "messages" });
   if (messages.length > limits.maxMessages)
     throw new AppError("invalid_request", `messages: at most ${limits.maxMessages}`, { param: "messages" });
   const route = ports.routeModel(model);

@@ -62,6 +62,7 @@ beforeAll(async () => {
     model: "vendor/bills",
     responseFormat: { type: "json_schema", json_schema: { name: "bill", schema } },
   });
+  await create("hollow", { messages: [{ type: "placeholder", name: "history" }], model: "m" });
   await create("modelless", { messages: [{ role: "user", content: "hi" }] });
 });
 
@@ -143,6 +144,7 @@ describe("a stored template through the OpenAI door", () => {
     [{ prompt: { id: "letter", version: "staging", variables: { text: "x" } } }, 404, "version"],
     [{ prompt: { id: "nobody" } }, 404, null],
     [{ prompt: { id: "modelless" } }, 400, "model"],
+    [{ prompt: { id: "hollow" } }, 400, "messages"],
     [{ prompt: { id: "letter" }, model: "template:letter" }, 400, "prompt"],
     [{ prompt: { id: "Bad Name" } }, 400, "prompt.id"],
     [{ model: "template:letter@@" }, 400, "model"],

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { limits } from "./contract/limits.ts";
 
 /** Bindings and variables of the Worker as the platform hands them over. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { JsonObject } from "../contract/chat.ts";
 import { ChatCompletionRequest } from "../contract/completions.ts";
 import { ErrorEnvelope, errorTable } from "../contract/errors.ts";

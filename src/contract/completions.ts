@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ChatMessage, CompletionParams, type JsonObject, Metadata } from "./chat.ts";
 import { limits } from "./limits.ts";
 import { Cost, Usage, UsageSource } from "./runs.ts";

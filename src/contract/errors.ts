@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * The one table of errors: our code, the HTTP status, tRPC's code and OpenAI's `type`.

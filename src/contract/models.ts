@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Price per million tokens in micro-units of the currency: ¥3.75 per million is 3,750,000. */
 export const Price = z.object({

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { limits } from "./limits.ts";
 
 /** Input shared by all lists: an opaque cursor from the page before, and the page's size. */

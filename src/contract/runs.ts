@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ChatMessage, JsonObject, Metadata } from "./chat.ts";
 import { ErrorCode } from "./errors.ts";
 import { PageInput, page } from "./paging.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** What a key may do; every procedure declares the one it needs. */
 export const Scope = z.enum([

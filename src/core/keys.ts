@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import type { CreatedKey, CreateKeyInput, Key, RotateKeyInput } from "../contract/keys.ts";
 import type { Page, PageInput } from "../contract/paging.ts";
 import type { Scope } from "../contract/scopes.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { limits } from "../contract/limits.ts";
 import type { Model, ModelList, Price, SetPriceInput } from "../contract/models.ts";
 import type { TimedCache } from "./cache.ts";

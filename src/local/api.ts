@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ErrorData, ErrorEnvelope } from "../contract/errors.ts";
 
 export type Target = { url: string; secretKey: string };

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { projectRoot, StartError } from "./project.ts";
 
 /** The id wrangler.toml carries until a database has been created for it. */

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 import { readWorkerConfig, unsetDatabaseId, type WorkerConfig } from "./config.ts";
 import { StartError } from "./project.ts";
 import type { RunWrangler } from "./wrangler.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import type { CreateTemplateInput } from "../contract/templates.ts";
 
 /** Templates a new installation starts with: each shows one thing. A snippet comes before the template that includes it. */

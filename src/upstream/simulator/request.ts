@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { ChatMessage, CompletionParams } from "../../contract/chat.ts";
 import { limits } from "../../contract/limits.ts";
 import { AppError, invalidRequest } from "../../core/errors.ts";

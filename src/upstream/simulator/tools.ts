@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AppError } from "../../core/errors.ts";
 import { type Answer, type Reply, replyOf, textAnswer } from "./answer.ts";
 import { lastUserText, messageText, type SimCall } from "./request.ts";

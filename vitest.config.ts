@@ -6,6 +6,7 @@ const node = ["test/e2e/**/*.test.ts", "test/local/**/*.test.ts", "test/house/**
 
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/support/summary.ts"],
     projects: [
       {
         plugins: [

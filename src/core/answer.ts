@@ -1,6 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Usage } from "../contract/runs.ts";
+import { isObject } from "./json.ts";
 
 type Choice = {
   content: string;
@@ -141,8 +142,4 @@ function readUsage(value: unknown): Usage | null {
 
 function count(value: unknown): number | null {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import type { BreakingChange } from "../contract/templates.ts";
-import { isRecord, propertiesOf, requiredOf } from "./schemaPaths.ts";
+import { isObject } from "./json.ts";
+import { propertiesOf, requiredOf } from "./schemaPaths.ts";
 
 /** What would break callers who give variables for `before` when `after` takes its place; nested names are dotted. */
 export function breakingChanges(before: JsonObject, after: JsonObject, prefix = ""): BreakingChange[] {
@@ -33,7 +34,7 @@ function mustBeGiven(schema: JsonObject, name: string): boolean {
 
 function hasDefault(schema: JsonObject, name: string): boolean {
   const property = Object.hasOwn(propertiesOf(schema), name) ? propertiesOf(schema)[name] : undefined;
-  return isRecord(property) && "default" in property;
+  return isObject(property) && "default" in property;
 }
 
 const lowerBounds = ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"];
@@ -48,8 +49,8 @@ const understood = new Set([
 
 function narrowed(before: unknown, after: unknown, variable: string): BreakingChange[] {
   if (after === true || before === false) return [];
-  const old = isRecord(before) ? before : {};
-  const now = isRecord(after) ? after : { not: {} };
+  const old = isObject(before) ? before : {};
+  const now = isObject(after) ? after : { not: {} };
   const reason = narrowing(old, now);
   if (reason) return [{ variable, change: "type_narrowed", message: `"${variable}" ${reason}` }];
   const items = "items" in now ? narrowed(old["items"] ?? true, now["items"], `${variable}.*`) : [];

@@ -25,7 +25,8 @@ export type CompletionRunPorts = RunEndPorts & {
 export function beginRun(ports: CompletionRunPorts, principal: Principal, prepared: Prepared) {
   const { start, route, body } = prepared;
   const abort = new AbortController();
-  const elapsedMs = () => Date.now() - start.createdAtMs;
+  // Clocks may step back.
+  const elapsedMs = () => Math.max(0, Date.now() - start.createdAtMs);
   const facts = {
     headersMs: null as number | null,
     firstTokenMs: null as number | null,
@@ -102,12 +103,11 @@ export function beginRun(ports: CompletionRunPorts, principal: Principal, prepar
     gate.onFirstToken = () => {
       facts.firstTokenMs = elapsedMs();
     };
-    const upstream = await headers()
-      .then(streamOf)
-      .catch((thrown) => fail(thrown));
+    const connect = () => headers().then(streamOf);
     const { timeouts } = ports;
-    const relayed = relay({ channel: ports.openChannel(), upstream, gate, timeouts, abort, clientGone, elapsedMs });
+    const relayed = relay({ channel: ports.openChannel(), connect, gate, timeouts, abort, clientGone, elapsedMs });
     ports.keepAlive(relayed.ended.then((how) => ended(how, gate)));
+    ports.keepAlive(relayed.closed);
     return relayed.committed.then(
       () => relayed.body,
       (error: AppError) => Promise.reject(withRunId(error, start.id)),

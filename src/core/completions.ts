@@ -1,8 +1,9 @@
 import type { JsonObject } from "../contract/chat.ts";
 import type { CompletionResult, CreateCompletionInput } from "../contract/completions.ts";
-import { type Answer, isObject } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { beginRun, type CompletionRunPorts } from "./completionRun.ts";
+import { isObject } from "./json.ts";
 import { type Prepared, type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
 import type { Ended } from "./runEnd.ts";

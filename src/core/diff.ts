@@ -1,6 +1,6 @@
 import { diffLines } from "diff";
 import type { VersionContent, VersionDiff } from "../contract/templates.ts";
-import { isRecord } from "./schemaPaths.ts";
+import { isObject } from "./json.ts";
 import { isPlaceholder, templateTexts } from "./templateTexts.ts";
 
 type Change = VersionDiff["changes"][number];
@@ -15,7 +15,7 @@ function changes(before: unknown, after: unknown, path: string): Change[] {
   if (before === undefined) return [{ path, kind: "added", after }];
   if (after === undefined) return [{ path, kind: "removed", before }];
   const bothLists = Array.isArray(before) && Array.isArray(after);
-  if (bothLists || (isRecord(before) && isRecord(after))) {
+  if (bothLists || (isObject(before) && isObject(after))) {
     const old = new Map<string, unknown>(Object.entries(before));
     const now = new Map<string, unknown>(Object.entries(after));
     return [...new Set([...old.keys(), ...now.keys()])].flatMap((key) =>

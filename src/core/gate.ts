@@ -1,6 +1,7 @@
 import { limits } from "../contract/limits.ts";
-import { Answer, isObject } from "./answer.ts";
+import { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
 import { bodyError } from "./upstreamErrors.ts";
 

@@ -1,10 +1,10 @@
 import type { ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Selector, Variables, VersionContent } from "../contract/templates.ts";
-import { isObject } from "./answer.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
 import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
+import { isObject } from "./json.ts";
 import type { Principal } from "./principal.ts";
 import { type ResolvedTemplate, renderPrompt } from "./prompt.ts";
 import type { RunStart, RunTemplate } from "./runRecord.ts";

@@ -17,7 +17,8 @@ export type Channel = { readable: ReadableStream<Uint8Array>; writable: Writable
 
 export type RelayOptions = {
   channel: Channel;
-  upstream: ReadableStream<Uint8Array>;
+  /** Calls the upstream; resolves with its event stream, rejects with an AppError. */
+  connect: () => Promise<ReadableStream<Uint8Array>>;
   gate: StreamGate;
   timeouts: Timeouts;
   /** Aborts the upstream call. */
@@ -32,50 +33,54 @@ export type RelayOptions = {
 export type RelayEnd = { status: "succeeded" } | { status: "cancelled" } | { status: "failed"; error: AppError };
 
 export type Relay = {
-  /** Resolves when the response may be sent; rejects with an AppError when a status code can still tell it. */
+  /** Resolves when the response may be sent; rejects with an AppError while a status code can still tell it. */
   committed: Promise<void>;
   /** The client's bytes: the upstream's own, cut between events. */
   body: ReadableStream<Uint8Array>;
-  /** Resolves once, when both sides are through; never rejects. Keep the invocation alive for it. */
+  /** Resolves once, when the answer's end is known; never rejects. */
   ended: Promise<RelayEnd>;
+  /** Resolves when the client has what it is to get and the upstream's connection is free; never rejects. */
+  closed: Promise<void>;
 };
 
 const comment = new TextEncoder().encode(":\n\n");
 
 /**
  * Passes an upstream's stream to a client. Each write is awaited, so a slow reader slows the upstream and no buffer
- * grows. Owns the upstream body: whatever happens, it is read to its end or cancelled. A stream that fails after it
- * was committed ends with an error event and without `[DONE]`, so that it looks as broken as it is.
+ * grows. Owns the upstream's body: whatever happens, it is read to its end or cancelled. A stream that fails after it
+ * was committed ends with an error event and without `[DONE]`, so that it looks as broken as it is. The invocation
+ * must be kept alive for `ended` and `closed`.
  */
 export function relay(options: RelayOptions): Relay {
-  const { readable, writable } = options.channel;
-  const { promise: committed, resolve, reject } = Promise.withResolvers<void>();
-  const ended = new Pump(options, writable.getWriter(), { resolve, reject }).run();
-  return { committed, body: readable, ended };
+  const committed = Promise.withResolvers<void>();
+  const pump = new Pump(options, committed);
+  const ended = pump.run();
+  return {
+    committed: committed.promise,
+    body: options.channel.readable,
+    ended,
+    closed: ended.then((end) => pump.close(end)),
+  };
 }
-
-type Commitment = { resolve: () => void; reject: (error: AppError) => void };
 
 class Pump {
   readonly #options: RelayOptions;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  readonly #commitment: Commitment;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #commitment: PromiseWithResolvers<void>;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
   #committed = false;
   #clientLeft = false;
   #timedOut: AppError | null = null;
-  #firstToken = false;
   #writing = false;
   /** Passed bytes not yet written: comments that came before the first event. */
   readonly #held: Uint8Array[] = [];
   #lastReadMs: number;
   #lastWriteMs: number;
 
-  constructor(options: RelayOptions, writer: WritableStreamDefaultWriter<Uint8Array>, commitment: Commitment) {
+  constructor(options: RelayOptions, commitment: PromiseWithResolvers<void>) {
     this.#options = options;
-    this.#writer = writer;
     this.#commitment = commitment;
-    this.#reader = options.upstream.getReader();
+    this.#writer = options.channel.writable.getWriter();
     this.#lastReadMs = this.#lastWriteMs = options.elapsedMs();
   }
 
@@ -86,17 +91,27 @@ class Pump {
     // A client that leaves makes a write reject, or this promise when none is under way.
     this.#writer.closed.catch(leave);
     try {
-      return await this.#finish(await this.#pump());
+      return this.#endOf(await this.#pump());
     } finally {
       clearInterval(ticker);
       this.#options.clientGone.removeEventListener("abort", leave);
     }
   }
 
+  /** Sends the client its last bytes, if any, and lets go of both sides. */
+  async close(end: RelayEnd): Promise<void> {
+    if (end.status !== "succeeded") this.#stopUpstream();
+    if (end.status === "failed" && this.#committed && !this.#clientLeft)
+      await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(end.error))}\n\n`)).catch(() => {});
+    await Promise.all([this.#writer.close().catch(() => {}), end.status === "succeeded" && this.#drain()]);
+  }
+
   /** Reads until the stream is over; resolves with what ended it, or null for a whole answer. */
   async #pump(): Promise<AppError | null> {
-    const { gate } = this.#options;
+    const { gate, connect } = this.#options;
     try {
+      const upstream = await connect();
+      this.#reader = upstream.getReader();
       for (;;) {
         const { done, value } = await this.#reader.read();
         this.#lastReadMs = this.#options.elapsedMs();
@@ -113,21 +128,17 @@ class Pump {
     }
   }
 
-  async #finish(failure: AppError | null): Promise<RelayEnd> {
-    if (this.#clientLeft) return { status: this.#options.gate.settle().complete ? "succeeded" : "cancelled" };
-    if (!failure) {
-      await this.#writer.close().catch(() => {});
-      await this.#drain();
-      return { status: "succeeded" };
-    }
-    const error = this.#timedOut ?? failure;
-    this.#stopUpstream();
-    if (!this.#committed) {
-      this.#commitment.reject(error);
-      return { status: "failed", error };
-    }
-    await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(error))}\n\n`)).catch(() => {});
-    await this.#writer.close().catch(() => {});
+  #endOf(failure: AppError | null): RelayEnd {
+    if (!failure) return { status: "succeeded" };
+    if (this.#timedOut) return this.#failed(this.#timedOut);
+    if (!this.#clientLeft) return this.#failed(failure);
+    // Before it was committed nobody waits for the answer any more; the promise must not hang all the same.
+    if (!this.#committed) this.#commitment.reject(new AppError("cancelled", "The client left."));
+    return { status: this.#options.gate.settle().complete ? "succeeded" : "cancelled" };
+  }
+
+  #failed(error: AppError): RelayEnd {
+    if (!this.#committed) this.#commitment.reject(error);
     return { status: "failed", error };
   }
 
@@ -135,7 +146,7 @@ class Pump {
   async #drain(): Promise<void> {
     const giveUp = setTimeout(() => this.#stopUpstream(), limits.drainMs);
     try {
-      while (!(await this.#reader.read()).done);
+      while (this.#reader && !(await this.#reader.read()).done);
     } catch {
       // It broke after the answer was whole: nobody misses it.
     } finally {
@@ -167,10 +178,10 @@ class Pump {
     const { timeouts, elapsedMs, gate } = this.#options;
     const now = elapsedMs();
     if (!this.#committed && now >= timeouts.firstEventHoldMs) this.#commit();
-    if (!this.#firstToken) this.#firstToken = gate.answer.begun;
+    const begun = gate.answer.begun;
     if (now >= timeouts.totalMs) this.#timeOut("The completion took longer than its total time.");
-    else if (!this.#firstToken && now >= timeouts.firstTokenMs) this.#timeOut("The upstream sent no token in time.");
-    else if (!this.#writing && this.#firstToken && now - this.#lastReadMs >= timeouts.idleMs)
+    else if (!begun && now >= timeouts.firstTokenMs) this.#timeOut("The upstream sent no token in time.");
+    else if (begun && !this.#writing && now - this.#lastReadMs >= timeouts.idleMs)
       this.#timeOut("The upstream's stream fell silent.");
     // Nothing tells of a client that left a silent stream until something is written to it.
     else if (this.#committed && !this.#writing && now - this.#lastWriteMs >= limits.silenceCommentMs)
@@ -180,6 +191,8 @@ class Pump {
   #timeOut(message: string): void {
     if (this.#timedOut || this.#clientLeft) return;
     this.#timedOut = new AppError("upstream_timeout", message);
+    // A reader that takes nothing would otherwise keep the run open for as long as it likes.
+    if (this.#writing) this.#writer.abort(this.#timedOut).catch(() => {});
     this.#stopUpstream();
   }
 
@@ -191,6 +204,6 @@ class Pump {
 
   #stopUpstream(): void {
     this.#options.abort.abort();
-    this.#reader.cancel().catch(() => {});
+    this.#reader?.cancel().catch(() => {});
   }
 }

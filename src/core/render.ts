@@ -1,6 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import {
   invalidTemplate,
   missingSnippet,
@@ -10,7 +11,7 @@ import {
   type Source,
   type TemplateNode,
 } from "./mustache.ts";
-import { childSchema, isOptional, isRecord, type SchemaPart, sectionSchema } from "./schemaPaths.ts";
+import { childSchema, isOptional, type SchemaPart, sectionSchema } from "./schemaPaths.ts";
 
 /** A snippet at the version a reference resolved to. */
 export type Partial = { name: string; version: number; text: string };
@@ -139,7 +140,7 @@ function lookUp(path: NamePath, stack: readonly Frame[], root: JsonObject): Foun
   let found: Found | undefined;
   for (let index = stack.length - 1; index >= 0 && !found; index -= 1) {
     const frame = stack[index];
-    if (isRecord(frame?.value) && Object.hasOwn(frame.value, first))
+    if (isObject(frame?.value) && Object.hasOwn(frame.value, first))
       found = { value: frame.value[first], schema: childSchema(frame.schema, first, root) };
   }
   if (!found) {
@@ -158,7 +159,7 @@ function lookUp(path: NamePath, stack: readonly Frame[], root: JsonObject): Foun
 function own(holder: unknown, name: string): { value: unknown } | undefined {
   if (Array.isArray(holder))
     return /^\d+$/.test(name) && Number(name) < holder.length ? { value: holder[Number(name)] } : undefined;
-  return isRecord(holder) && Object.hasOwn(holder, name) ? { value: holder[name] } : undefined;
+  return isObject(holder) && Object.hasOwn(holder, name) ? { value: holder[name] } : undefined;
 }
 
 function textOf(value: unknown): string {

@@ -1,14 +1,11 @@
 import type { JsonObject } from "../contract/chat.ts";
+import { isObject } from "./json.ts";
 
 /** What is known of a part of a schema: its object form, `open` when it may be anything, undefined when it is not declared. */
 export type SchemaPart = JsonObject | "open" | undefined;
 
-export function isRecord(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 export function propertiesOf(schema: JsonObject): JsonObject {
-  return isRecord(schema["properties"]) ? schema["properties"] : {};
+  return isObject(schema["properties"]) ? schema["properties"] : {};
 }
 
 export function requiredOf(schema: JsonObject): readonly string[] {
@@ -23,7 +20,7 @@ export function childSchema(schema: SchemaPart, name: string, root: JsonObject):
   // Variables are closed: only those listed can be given.
   if (parent === root) return undefined;
   if (/^\d+$/.test(name) && mayBe(parent, "array")) return itemSchema(parent, root);
-  if (combines(parent) || (mayBe(parent, "object") && !isRecord(parent["properties"]))) return "open";
+  if (combines(parent) || (mayBe(parent, "object") && !isObject(parent["properties"]))) return "open";
   return undefined;
 }
 
@@ -48,7 +45,7 @@ function itemSchema(schema: JsonObject, root: JsonObject): SchemaPart {
 }
 
 function part(schema: unknown): SchemaPart {
-  return isRecord(schema) ? schema : "open";
+  return isObject(schema) ? schema : "open";
 }
 
 function combines(schema: JsonObject): boolean {
@@ -71,7 +68,7 @@ function dereferenced(schema: SchemaPart, root: JsonObject): SchemaPart {
     if (!reference.startsWith("#/")) return "open";
     let target: unknown = root;
     for (const key of reference.slice(2).split("/"))
-      target = isRecord(target) ? target[key.replaceAll("~1", "/").replaceAll("~0", "~")] : undefined;
+      target = isObject(target) ? target[key.replaceAll("~1", "/").replaceAll("~0", "~")] : undefined;
     current = part(target);
   }
   return "open";

@@ -2,9 +2,9 @@ import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { VersionContent } from "../contract/templates.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import { parseMustache } from "./mustache.ts";
 import type { Partial } from "./render.ts";
-import { isRecord } from "./schemaPaths.ts";
 import { loadPartials } from "./templatePartials.ts";
 import type { FindVersions } from "./templatePorts.ts";
 import { templateTexts } from "./templateTexts.ts";
@@ -78,7 +78,7 @@ export async function contentDigest(content: VersionContent): Promise<string> {
 
 function inOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inOrder);
-  if (!isRecord(value)) return value;
+  if (!isObject(value)) return value;
   const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, inOrder(inner)]));
 }

@@ -1,5 +1,5 @@
 import type { Placeholder, TemplateMessage, VersionContent } from "../contract/templates.ts";
-import { isRecord } from "./schemaPaths.ts";
+import { isObject } from "./json.ts";
 
 /** One Mustache text of a version, at its dotted path in the contents. */
 export type TemplateText = { path: string; text: string };
@@ -32,7 +32,7 @@ export function mapTexts<Content>(content: Content, path: string, replace: (text
 function mapValue(value: unknown, path: string, replace: (text: TemplateText) => string): unknown {
   if (typeof value === "string") return replace({ path, text: value });
   if (Array.isArray(value)) return value.map((item, index) => mapValue(item, `${path}.${index}`, replace));
-  if (!isRecord(value)) return value;
+  if (!isObject(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [
       key,

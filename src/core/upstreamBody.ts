@@ -1,6 +1,7 @@
-import { type Answer, isObject } from "./answer.ts";
+import type { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
 import { isError } from "./gate.ts";
+import { isObject } from "./json.ts";
 import { bodyError } from "./upstreamErrors.ts";
 
 /** The body of an answer that calls itself a stream; anything else (an HTML page, JSON) is not passed on as one. */

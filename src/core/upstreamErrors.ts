@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../contract/errors.ts";
-import { isObject } from "./answer.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 
 /** Retry-After beyond this is not passed on, seconds: a longer wait is no advice to a waiting caller. */
 const maxRetryAfterSeconds = 3_600;

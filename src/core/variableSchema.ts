@@ -2,8 +2,8 @@ import { dereference, Validator } from "@cfworker/json-schema";
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import { isVariableName } from "./mustache.ts";
-import { isRecord } from "./schemaPaths.ts";
 import type { VariableUse } from "./variableUses.ts";
 
 type Shape = { plain: boolean; section: boolean; iterates: boolean; required: boolean; children: Map<string, Shape> };
@@ -57,13 +57,13 @@ function refused(message: string, param: string): AppError {
 export function assertVariableSchema(schema: JsonObject, param: string): void {
   if (schema["type"] !== "object") throw refused("The variables' schema must have type object.", `${param}.type`);
   const properties = schema["properties"] ?? {};
-  if (!isRecord(properties)) throw refused("`properties` must be an object of schemas.", `${param}.properties`);
+  if (!isObject(properties)) throw refused("`properties` must be an object of schemas.", `${param}.properties`);
   const names = Object.keys(properties);
   if (names.length > limits.maxVariables)
     throw refused(`More than ${limits.maxVariables} variables.`, `${param}.properties`);
   for (const name of names) {
     if (!isVariableName(name)) throw refused(`"${name}" cannot be a variable's name.`, `${param}.properties.${name}`);
-    if (!isRecord(properties[name]) && typeof properties[name] !== "boolean")
+    if (!isObject(properties[name]) && typeof properties[name] !== "boolean")
       throw refused(`The schema of "${name}" must be an object.`, `${param}.properties.${name}`);
   }
   const required = schema["required"] ?? [];
@@ -84,7 +84,7 @@ export function assertUsableSchema(schema: JsonObject, param: string): void {
     });
   try {
     const lookup: Record<string, unknown> = dereference(structuredClone(schema));
-    for (const part of Object.values(lookup)) if (isRecord(part)) assertUsablePart(part, lookup);
+    for (const part of Object.values(lookup)) if (isObject(part)) assertUsablePart(part, lookup);
   } catch (cause) {
     throw new AppError("invalid_template", `The schema cannot be used: ${messageOf(cause)}`, { param, cause });
   }
@@ -99,14 +99,14 @@ function assertUsablePart(part: JsonObject, lookup: Readonly<Record<string, unkn
   if (part["$ref"] !== undefined && !Object.hasOwn(lookup, String(part["__absolute_ref__"])))
     throw new Error(`the reference ${JSON.stringify(part["$ref"])} leads nowhere`);
   if (part["pattern"] !== undefined) new RegExp(String(part["pattern"]), "u");
-  if (isRecord(part["patternProperties"]))
+  if (isObject(part["patternProperties"]))
     for (const pattern of Object.keys(part["patternProperties"])) new RegExp(pattern, "u");
   if (part["enum"] !== undefined && !Array.isArray(part["enum"])) throw new Error("`enum` must be a list");
 }
 
 function assertDefaults(schema: JsonObject, properties: JsonObject, param: string): void {
   for (const [name, property] of Object.entries(properties)) {
-    if (!isRecord(property) || !("default" in property)) continue;
+    if (!isObject(property) || !("default" in property)) continue;
     const alone = structuredClone({ ...schema, properties: { [name]: property }, required: [] });
     let valid: boolean;
     try {

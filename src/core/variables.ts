@@ -3,8 +3,9 @@ import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Variables } from "../contract/templates.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 import { missingVariable } from "./render.ts";
-import { isRecord, propertiesOf, requiredOf } from "./schemaPaths.ts";
+import { propertiesOf, requiredOf } from "./schemaPaths.ts";
 import type { VariableUse } from "./variableUses.ts";
 
 /**
@@ -31,15 +32,15 @@ export function completeVariables(schema: JsonObject, given: Variables, uses: re
 }
 
 function withDefaults(schema: unknown, value: unknown): unknown {
-  if (!isRecord(schema)) return value;
+  if (!isObject(schema)) return value;
   if (Array.isArray(value)) return value.map((item) => withDefaults(schema["items"], item));
-  if (!isRecord(value)) return value;
+  if (!isObject(value)) return value;
   const entries = Object.entries(value).map(([name, inner]): [string, unknown] => [
     name,
     Object.hasOwn(propertiesOf(schema), name) ? withDefaults(propertiesOf(schema)[name], inner) : inner,
   ]);
   for (const [name, property] of Object.entries(propertiesOf(schema)))
-    if (!Object.hasOwn(value, name) && isRecord(property) && "default" in property)
+    if (!Object.hasOwn(value, name) && isObject(property) && "default" in property)
       entries.push([name, structuredClone(property["default"])]);
   return Object.fromEntries(entries);
 }

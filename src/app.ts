@@ -1,11 +1,13 @@
 import { type Context, Hono } from "hono";
-import { type RequestContext, requestContext } from "./api/context.ts";
+import { type RequestContext, requestContext, type Told } from "./api/context.ts";
 import { allowOrigin, isPreflight, preflight } from "./api/cors.ts";
 import { missing } from "./api/health.ts";
+import { logFailure } from "./api/log.ts";
 import { openaiDoor, openaiError } from "./api/openai.ts";
 import { openapi } from "./api/openapi.ts";
 import { trpcDoor } from "./api/trpc/door.ts";
 import { trpcError } from "./api/trpc/error.ts";
+import { limits } from "./contract/limits.ts";
 import { AppError, toAppError } from "./core/errors.ts";
 import { newId } from "./core/ids.ts";
 import type { Env } from "./env.ts";
@@ -24,10 +26,15 @@ export function createApp(): Hono<App> {
   app.use(async (c, next) => {
     if (isPreflight(c.req.raw)) return preflight(c.req.raw);
     const requestId = newId("req");
-    c.set(
-      "context",
-      requestContext(c.req.raw, { env: c.env, requestId, waitUntil: (work) => c.executionCtx.waitUntil(work) }),
-    );
+    const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+    try {
+      c.set("context", requestContext(c.req.raw, { env: c.env, requestId, waitUntil }));
+    } catch (cause) {
+      const message = "weir is not configured rightly: GET /readyz names what is wrong.";
+      const retryAfterSeconds = limits.unavailableRetryAfterSeconds;
+      const error = new AppError("unavailable", message, { cause, retryAfterSeconds });
+      return refuse(c, error, { requestId, logError: () => logFailure(error, requestId) });
+    }
     await next();
     const { headers } = c.res;
     headers.set("x-request-id", requestId);
@@ -35,12 +42,14 @@ export function createApp(): Hono<App> {
   });
   app.route("/v1", openaiDoor(contextOf));
   app.all("/trpc/*", (c) => trpcDoor(c.req.raw, c.get("context")));
-  app.notFound((c) => openaiError(new AppError("not_found", "There is no such route."), c.get("context")));
-  app.onError((thrown, c) => {
-    const error = toAppError(thrown);
-    return c.req.path.startsWith("/trpc") ? trpcError(error, c.get("context")) : openaiError(error, c.get("context"));
-  });
+  app.notFound((c) => refuse(c, new AppError("not_found", "There is no such route."), c.get("context")));
+  app.onError((thrown, c) => refuse(c, toAppError(thrown), c.get("context")));
   return app;
+}
+
+/** An error in the form of the door that was knocked at. */
+function refuse(c: Context, error: AppError, told: Told): Response {
+  return c.req.path.startsWith("/trpc") ? trpcError(error, told) : openaiError(error, told);
 }
 
 function contextOf(c: Context): RequestContext {

@@ -14,9 +14,10 @@ export interface Env {
   SIMULATOR?: string;
 }
 
-const milliseconds = (fallback: number) => z.coerce.number().int().min(1).max(86_400_000).default(fallback);
-
 const absent = (value: unknown) => (value === "" ? undefined : value);
+
+const milliseconds = (fallback: number) =>
+  z.preprocess(absent, z.coerce.number().int().min(1).max(86_400_000).default(fallback));
 
 const Settings = z.object({
   UPSTREAM_BASE_URL: z.preprocess(absent, z.url({ protocol: /^https?$/ }).optional()),
@@ -26,7 +27,7 @@ const Settings = z.object({
   UPSTREAM_IDLE_TIMEOUT_MS: milliseconds(limits.upstreamIdleTimeoutMs),
   UPSTREAM_TOTAL_TIMEOUT_MS: milliseconds(limits.upstreamTotalTimeoutMs),
   FIRST_EVENT_HOLD_MS: milliseconds(limits.firstEventHoldMs),
-  SIMULATOR: z.enum(["on", "off"]).default("off"),
+  SIMULATOR: z.preprocess(absent, z.enum(["on", "off"]).default("off")),
 });
 export type Settings = z.infer<typeof Settings>;
 

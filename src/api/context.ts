@@ -39,6 +39,9 @@ export type RequestContext = {
   logError: (error: AppError) => void;
 };
 
+/** What an error's answer needs of its request. */
+export type Told = Pick<RequestContext, "requestId" | "logError">;
+
 /** What this isolate remembers of D1, at most `limits.maxCacheAgeMs` long. */
 const caches = {
   keys: new TimedCache<RememberedKey>(),

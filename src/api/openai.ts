@@ -6,7 +6,7 @@ import { fromChatRequest } from "../core/completionRequest.ts";
 import { AppError, errorEnvelope, invalidRequest, toAppError } from "../core/errors.ts";
 import type { Principal } from "../core/principal.ts";
 import { readJsonObject } from "./body.ts";
-import type { RequestContext } from "./context.ts";
+import type { RequestContext, Told } from "./context.ts";
 
 /** The OpenAI-compatible door, mounted on /v1. */
 export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
@@ -76,7 +76,7 @@ function refuseMethod(c: Context, allow: string): never {
 }
 
 /** OpenAI's envelope, with the run's id where one is on record. */
-export function openaiError(error: AppError, context: RequestContext): Response {
+export function openaiError(error: AppError, context: Told): Response {
   context.logError(error);
   const headers = new Headers({ "content-type": "application/json" });
   if (error.retryAfterSeconds !== undefined) headers.set("retry-after", String(error.retryAfterSeconds));

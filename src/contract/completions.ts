@@ -88,17 +88,13 @@ export const ChatCompletionRequest = CompletionParams.extend({
     .optional(),
   prompt: PromptReference.optional(),
   stream: z.boolean().optional(),
-  stream_options: z.looseObject({ include_usage: z.boolean().optional() }).optional(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).optional(),
   metadata: Metadata.optional(),
 })
   .catchall(z.unknown())
   .refine((body) => body.model !== undefined || body.prompt !== undefined, {
     message: "`model` (or `prompt`) is required",
     path: ["model"],
-  })
-  .refine((body) => body.top_logprobs === undefined || body.logprobs === true, {
-    message: "needs `logprobs: true`",
-    path: ["top_logprobs"],
   });
 export type ChatCompletionRequest = z.infer<typeof ChatCompletionRequest>;
 

@@ -47,6 +47,12 @@ export const limits = {
   maxUpstreamBytes: 32 * 1024 * 1024,
   /** One server-sent event of an upstream, bytes; bounds the buffer of an unfinished line. */
   maxEventBytes: 1024 * 1024,
+  /** Tokens an upstream may report for one completion; more is nonsense, and would overflow a day's sums. */
+  maxTokenCount: 1_000_000_000,
+  /** Retry-After passed on to a client, seconds: a longer wait is no advice to a waiting caller. */
+  maxRetryAfterSeconds: 3_600,
+  /** Text of an upstream's error passed on, characters. */
+  maxUpstreamMessageChars: 1_000,
   /** Unparsed stream kept until it is folded, bytes; parsing in gulps costs less than parsing each event. */
   foldGulpBytes: 64 * 1024,
   /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */

@@ -18,8 +18,6 @@ export class Answer {
   usage: Usage | null = null;
   /** True when a frame was not JSON. */
   malformed = false;
-  /** True when text beyond what is kept was left out. */
-  cut = false;
   readonly #choices = new Map<number, Choice>();
 
   /** Reads a chunk of a stream or a whole completion; what does not look like one is left alone. */
@@ -100,7 +98,6 @@ export class Answer {
   /** Text is kept up to what a row can hold twice over; the store cuts exactly. */
   #append(text: string, more: string): string {
     if (text.length + more.length <= limits.maxStoredAnswerBytes) return text + more;
-    this.cut = true;
     return text.length >= limits.maxStoredAnswerBytes ? text : text + more;
   }
 }
@@ -141,5 +138,7 @@ function readUsage(value: unknown): Usage | null {
 }
 
 function count(value: unknown): number | null {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value : null;
+  return typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= limits.maxTokenCount
+    ? value
+    : null;
 }

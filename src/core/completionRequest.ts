@@ -27,7 +27,12 @@ export type CompletionRequest = {
   variablesParam: string;
 };
 
+const templateModel = "template:";
+
+/** An input of `completions.create`, which names a template by its own field. */
 export function fromCreateInput(input: CreateCompletionInput): CompletionRequest {
+  if (input.model?.startsWith(templateModel))
+    throw new AppError("invalid_request", "model: name a template in `template`", { param: "model" });
   const template = input.template
     ? { name: input.template, selector: input.version, variables: input.variables ?? {}, inMetadata: false }
     : null;
@@ -43,8 +48,6 @@ export function fromCreateInput(input: CreateCompletionInput): CompletionRequest
     variablesParam: "variables",
   };
 }
-
-const templateModel = "template:";
 
 /** A body of the OpenAI door. Metadata stays with weir; all other fields go upstream as they are. */
 export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest {

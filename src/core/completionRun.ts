@@ -62,39 +62,39 @@ export function beginRun(ports: CompletionRunPorts, principal: Principal, prepar
     throw error;
   }
 
-  /** The upstream's headers, within their time; a refusal becomes the error its status stands for. */
-  async function headers(): Promise<Response> {
-    const timer = setTimeout(() => abort.abort(), ports.timeouts.headersMs);
+  /** Aborts the call with a timeout after `ms` and makes that the error of whatever `work` was at. */
+  async function within<Result>(ms: number, message: string, work: () => Promise<Result>): Promise<Result> {
+    const timer = setTimeout(() => abort.abort(new AppError("upstream_timeout", message)), ms);
     try {
-      const response = await ports.callUpstream({ route, body, stream: start.stream, signal: abort.signal });
-      facts.headersMs = elapsedMs();
-      facts.status = response.status;
-      if (response.ok) return response;
-      throw statusError(response, await readText(response, limits.maxEventBytes), route.secrets);
+      return await work();
     } catch (thrown) {
-      if (abort.signal.aborted)
-        throw new AppError("upstream_timeout", "The upstream sent no headers in time.", { cause: thrown });
-      throw thrown;
+      throw abort.signal.reason instanceof AppError ? abort.signal.reason : thrown;
     } finally {
       clearTimeout(timer);
     }
   }
 
+  /** The upstream's answer once its headers are in; a refusal becomes the error its status stands for. */
+  function headers(): Promise<Response> {
+    return within(ports.timeouts.headersMs, "The upstream sent no headers in time.", async () => {
+      const response = await ports.callUpstream({ route, body, stream: start.stream, signal: abort.signal });
+      facts.headersMs = elapsedMs();
+      facts.status = response.status;
+      if (response.ok) return response;
+      throw statusError(response, await readText(response, limits.maxEventBytes), route.secrets);
+    });
+  }
+
   async function whole(): Promise<{ text: string; answer: Answer; ended: Ended }> {
-    const timer = setTimeout(() => abort.abort(), ports.timeouts.totalMs);
     const answer = new Answer();
     try {
-      const text = await readText(await headers(), limits.maxUpstreamBytes);
+      const text = await within(ports.timeouts.totalMs, "The completion took longer than its total time.", async () =>
+        readText(await headers(), limits.maxUpstreamBytes),
+      );
       readCompletion(text, answer, route.secrets);
       return { text, answer, ended: await end("succeeded", null, answer) };
     } catch (thrown) {
-      const late = abort.signal.aborted && !(thrown instanceof AppError);
-      return fail(
-        late ? new AppError("upstream_timeout", "The completion took longer than its total time.") : thrown,
-        answer,
-      );
-    } finally {
-      clearTimeout(timer);
+      return fail(thrown, answer);
     }
   }
 

@@ -22,6 +22,9 @@ const blankLine = new TextEncoder().encode("\n\n");
 /** Slices without any of these hold only ordinary chunks and comments, and pass unread. */
 const worthALook = /\[DONE\]|"error"|"usage"\s*:\s*\{|^event:|[\r\n]event:/;
 
+/** Some upstreams name an error by the event's type, its data being the message or an object. */
+const errorEvent = /(?:^|[\r\n])event: ?error\s*(?:[\r\n]|$)/;
+
 /**
  * Decides what of an upstream's stream reaches the client, and reads the answer on the way. Ordinary slices pass as
  * the very bytes that came; they are parsed later, in gulps, because parsing each event costs more than relaying it.
@@ -95,9 +98,10 @@ export class StreamGate {
     this.#read();
     const passed: Uint8Array[] = [];
     for (const event of splitEvents(slice)) {
-      const [data] = eventData(this.#decoder.decode(event));
+      const text = this.#decoder.decode(event);
+      const [data] = eventData(text);
       if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
-      const body = data === undefined ? undefined : this.#take(data);
+      const body = data === undefined ? undefined : this.#takeNamed(text, data);
       if (body && isError(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
       if (body && this.#options.hideUsage && isUsageOnly(body)) continue;
       passed.push(event);
@@ -118,6 +122,12 @@ export class StreamGate {
     for (const data of eventData(this.#unread.join(""))) this.#take(data);
     this.#unread = [];
     this.#unreadLength = 0;
+  }
+
+  #takeNamed(event: string, data: string): Record<string, unknown> | undefined {
+    if (!errorEvent.test(event)) return this.#take(data);
+    const body = parse(data);
+    return isObject(body) && isError(body) ? body : { error: isObject(body) ? body : data };
   }
 
   #take(data: string): Record<string, unknown> | undefined {

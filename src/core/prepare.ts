@@ -2,13 +2,14 @@ import type { ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Selector, Variables, VersionContent } from "../contract/templates.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
-import { AppError } from "./errors.ts";
+import { AppError, toAppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { isObject } from "./json.ts";
 import type { Principal } from "./principal.ts";
 import { type ResolvedTemplate, renderPrompt } from "./prompt.ts";
 import type { RunStart, RunTemplate } from "./runRecord.ts";
 import type { Route, RouteModel } from "./upstreams.ts";
+import { assertUsableSchema } from "./variableSchema.ts";
 
 export type PreparePorts = {
   resolveTemplate: (projectId: string, name: string, selector?: Selector) => Promise<ResolvedTemplate>;
@@ -46,6 +47,7 @@ export async function prepare(
   const route = ports.routeModel(model);
   if (!route) throw new AppError("not_found", `model: no upstream is configured for ${model}`, { param: "model" });
   const fields = { ...(content && templateFields(content)), ...request.fields };
+  checkFields(fields);
   const nowMs = Date.now();
   return {
     start: {
@@ -78,6 +80,21 @@ function checkPublishable({ template, messages, model, fields }: CompletionReque
   if (model !== undefined) throw refuse("model", "a publishable key keeps the template's model");
   const [field] = Object.keys(fields).filter((name) => name !== "stream_options");
   if (field) throw refuse(field, "a publishable key keeps the template's parameters");
+}
+
+/** What holds between parameters, wherever each of them came from. */
+function checkFields(fields: JsonObject): void {
+  if (fields["top_logprobs"] !== undefined && fields["logprobs"] !== true)
+    throw new AppError("invalid_request", "top_logprobs: needs `logprobs: true`", { param: "top_logprobs" });
+  const schema = outputSchema(fields["response_format"]);
+  if (!schema) return;
+  const param = "response_format.json_schema.schema";
+  try {
+    assertUsableSchema(schema, param);
+  } catch (thrown) {
+    const { message } = toAppError(thrown);
+    throw new AppError("invalid_request", `${param}: ${message}`, { param, cause: thrown });
+  }
 }
 
 type Filled = {

@@ -102,7 +102,9 @@ class Pump {
   async close(end: RelayEnd): Promise<void> {
     if (end.status !== "succeeded") this.#stopUpstream();
     if (end.status === "failed" && this.#committed && !this.#clientLeft)
-      await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(end.error))}\n\n`)).catch(() => {});
+      await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(end.error))}\n\n`)).catch(
+        () => {},
+      );
     await Promise.all([this.#writer.close().catch(() => {}), end.status === "succeeded" && this.#drain()]);
   }
 

@@ -39,11 +39,13 @@ export async function endRun(
   facts: RunFacts,
   { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
 ): Promise<Ended> {
-  const { start, route, outputSchema } = prepared;
+  const { route, outputSchema } = prepared;
   const { answer } = facts;
-  const price = answer.usage ? await ports.priceOf(start.projectId, start.modelAsked).catch(() => null) : null;
-  const cost = answer.usage && price ? costOf(answer.usage, price) : null;
-  const output = outputSchema && facts.status === "succeeded" ? readOutput(outputSchema, answer.content) : null;
+  const price = answer.usage ? await priceOf(ports, prepared) : null;
+  const cost = costOf(answer.usage, price);
+  // An answer that calls tools is not the output yet.
+  const hasOutput = facts.status === "succeeded" && answer.toolCalls.length === 0;
+  const output = outputSchema && hasOutput ? readOutput(outputSchema, answer.content) : null;
   const outcome: RunOutcome = {
     status: facts.status,
     errorCode: facts.error?.code ?? null,
@@ -64,6 +66,24 @@ export async function endRun(
   };
   const contents = keepContents ? recorded(prepared, answer, output) : null;
   return { cost, output, written: opened.then(() => write(ports, prepared, outcome, contents)) };
+}
+
+/** A cost that is lost is lost for good, so the price is asked for again before it counts as unknown. */
+async function priceOf(ports: RunEndPorts, { start }: Prepared): Promise<Price | null> {
+  for (let attempt = 1; attempt < limits.finaliseAttempts; attempt++) {
+    try {
+      return await ports.priceOf(start.projectId, start.modelAsked);
+    } catch {
+      await pause(attempt);
+    }
+  }
+  ports.log("price_unknown", { runId: start.id });
+  return null;
+}
+
+/** Full jitter over a doubling pause: 200, 400, 800 ms at most. */
+function pause(attempt: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.random() * 100 * 2 ** attempt));
 }
 
 function recorded(prepared: Prepared, answer: Answer, output: Output | null): RecordedContents {
@@ -95,8 +115,7 @@ async function write(
         ports.log("run_not_recorded", { runId: start.id, status: outcome.status, cause });
         return;
       }
-      // Full jitter over a doubling pause: 200, 400, 800 ms at most.
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 100 * 2 ** attempt));
+      await pause(attempt);
     }
   }
 }

@@ -26,17 +26,22 @@ export function readCompletion(text: string, answer: Answer, secrets: readonly s
   answer.add(body);
 }
 
-/** A body as text, refused past `maxBytes`. */
+/** A body as text, refused past `maxBytes`; one that breaks off is an `upstream_error`. */
 export async function readText(response: Response, maxBytes: number): Promise<string> {
   if (!response.body) return "";
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.length;
-    if (bytes > maxBytes)
-      throw new AppError("upstream_error", `The upstream's answer is longer than ${maxBytes} bytes.`);
-    text += decoder.decode(chunk, { stream: true });
+  try {
+    for await (const chunk of response.body) {
+      bytes += chunk.length;
+      if (bytes > maxBytes)
+        throw new AppError("upstream_error", `The upstream's answer is longer than ${maxBytes} bytes.`);
+      text += decoder.decode(chunk, { stream: true });
+    }
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    throw new AppError("upstream_error", "The upstream's answer broke off.", { cause });
   }
   return text + decoder.decode();
 }

@@ -1,9 +1,10 @@
 import type { ErrorCode } from "../contract/errors.ts";
+import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 
-/** Retry-After beyond this is not passed on, seconds: a longer wait is no advice to a waiting caller. */
-const maxRetryAfterSeconds = 3_600;
+/** What may pass as an upstream's `param` or `code`: a name, not a text that could quote an address or a key. */
+const plainName = /^[A-Za-z_][A-Za-z0-9_.[\]]{0,63}$|^[0-9]{1,3}$/;
 
 /** An upstream's refusal by status, before anything was streamed, as the error our client sees. */
 export function statusError(response: Response, bodyText: string, secrets: readonly string[]): AppError {
@@ -54,7 +55,7 @@ export function readRetryAfter(header: string | null, nowMs = Date.now()): numbe
   const text = header.trim();
   const seconds = /^\d+$/.test(text) ? Number(text) : Math.ceil((Date.parse(text) - nowMs) / 1000);
   if (!Number.isFinite(seconds) || seconds < 0) return null;
-  return Math.min(seconds, maxRetryAfterSeconds);
+  return Math.min(seconds, limits.maxRetryAfterSeconds);
 }
 
 function readError(text: string): { message?: string; param: string | null; code?: string } {
@@ -70,12 +71,12 @@ function readError(text: string): { message?: string; param: string | null; code
   const { message, param, code } = error;
   return {
     ...(typeof message === "string" && { message }),
-    param: typeof param === "string" ? param : null,
-    ...((typeof code === "string" || typeof code === "number") && { code: String(code) }),
+    param: typeof param === "string" && plainName.test(param) ? param : null,
+    ...(plainName.test(String(code ?? "")) && { code: String(code) }),
   };
 }
 
-/** Removes what identifies the upstream or its account: addresses, keys, organisations. At most 1,000 characters. */
+/** Removes what identifies the upstream or its account: addresses, keys, organisations. */
 export function cleanMessage(message: string, secrets: readonly string[]): string {
   let text = message;
   for (const secret of secrets) if (secret.length > 3) text = text.replaceAll(secret, "[removed]");
@@ -85,5 +86,5 @@ export function cleanMessage(message: string, secrets: readonly string[]): strin
     .replace(/\b(?:sk|pk|key|api)[-_][A-Za-z0-9_*.-]{6,}/g, "[removed]")
     .replace(/\b(?:org|proj|organization|organisation)[-_][A-Za-z0-9]{4,}/gi, "[removed]")
     .replace(/\b(organi[sz]ation)\s+[`'"]?[\w.-]+[`'"]?/gi, "$1 [removed]")
-    .slice(0, 1_000);
+    .slice(0, limits.maxUpstreamMessageChars);
 }

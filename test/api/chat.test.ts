@@ -159,6 +159,53 @@ describe("what clients send", () => {
   });
 });
 
+describe("a JSON schema for the answer", () => {
+  const format = (schema: unknown) => ({
+    response_format: { type: "json_schema", json_schema: { name: "n", schema } },
+  });
+
+  it.each([{ $ref: "#/nope" }, { pattern: "(" }, { enum: 5 }, { properties: { a: { type: "text" } } }])(
+    "is refused by name when it is %j, with nothing sent",
+    async (schema) => {
+      using calls = scriptUpstream(() => completion("{}"));
+      for (const stream of [false, true]) {
+        const { response } = await chat(secret, { ...format(schema), stream });
+        expect(response.status).toBe(400);
+        expect((await errorOf(response)).param).toBe("response_format.json_schema.schema");
+      }
+      expect(calls).toHaveLength(0);
+    },
+  );
+
+  it("settles the run whatever the answer is", async () => {
+    for (const [schema, answer] of [
+      [{ $ref: "#" }, "{}"],
+      [{ type: "object", additionalProperties: false }, '{"\\ud800":1}'],
+    ] as const) {
+      using _calls = scriptUpstream(() => completion(answer));
+      const { response, settled } = await chat(secret, format(schema));
+      await settled();
+      if (response.status === 200)
+        expect((await storedRun(response.headers.get("x-weir-run-id")))?.["status"]).toBe("succeeded");
+      else expect(response.status).toBe(400);
+    }
+  });
+
+  it("says nothing of an answer that calls tools", async () => {
+    const choices = [
+      {
+        index: 0,
+        finish_reason: "tool_calls",
+        message: { role: "assistant", content: null, tool_calls: [{ id: "a" }] },
+      },
+    ];
+    using _calls = scriptUpstream(() => completion("", { choices }));
+    const { response, settled } = await chat(secret, format({ type: "object" }));
+    await settled();
+    expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ output_valid: null });
+  });
+});
+
 describe("what upstreams refuse or break", () => {
   const refusal = (status: number, headers: Record<string, string> = {}) =>
     Response.json(
@@ -230,6 +277,38 @@ describe("what upstreams refuse or break", () => {
     const { response } = await chat(secret, {}, { env: { UPSTREAM_HEADERS_TIMEOUT_MS: "50" } });
     expect(response.status).toBe(504);
     expect(calls[0]?.signal.aborted).toBe(true);
+  });
+
+  /** A body that breaks after its first bytes. */
+  const broken = () =>
+    new ReadableStream<Uint8Array>({
+      pull(controller) {
+        controller.enqueue(new TextEncoder().encode('{"choices":'));
+        controller.error(new Error("connection reset"));
+      },
+    });
+
+  it.each([200, 500])("answers 502 when a body of status %i breaks off", async (status) => {
+    for (const stream of [false, true]) {
+      const headers = { "content-type": "application/json" };
+      using _calls = scriptUpstream(() => new Response(broken(), { status, headers }));
+      const { response, settled } = await chat(secret, { stream });
+      await settled();
+      expect(response.status).toBe(502);
+      expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ error_code: "upstream_error" });
+    }
+  });
+
+  it("does not let an upstream's code or param carry anything but a name", async () => {
+    const error = { message: "no", code: "upstream-secret-key@http://upstream.test", param: "http://upstream.test" };
+    using _calls = scriptUpstream(() => Response.json({ error }, { status: 400 }));
+    const { response } = await chat(secret);
+    expect(await errorOf(response)).toEqual({
+      message: "no",
+      type: "invalid_request_error",
+      param: null,
+      code: "invalid_request",
+    });
   });
 
   it("names the model when no upstream is configured for it", async () => {

@@ -85,10 +85,10 @@ describe("the optional parameters", () => {
 
   it("let any other field pass untouched, whatever JSON it holds", async () => {
     const name = fc.string({ minLength: 1 }).map((text) => `x_${text}`);
-    const json = fc.jsonValue({ maxDepth: 3 }).filter((value) => !JSON.stringify(value).includes("\\u"));
     await fc.assert(
-      fc.asyncProperty(fc.dictionary(name, json, { maxKeys: 4 }), async (fields) => {
-        fc.pre(JSON.stringify(fields) === JSON.stringify(JSON.parse(JSON.stringify(fields))));
+      fc.asyncProperty(fc.dictionary(name, fc.jsonValue({ maxDepth: 3 }), { maxKeys: 4 }), async (fields) => {
+        // Refused by name elsewhere: NUL, half a surrogate pair, integers beyond 2^53.
+        fc.pre(!/\\u|[0-9]{16}/.test(JSON.stringify(fields)));
         using calls = scriptUpstream(() => completion("ok"));
         const { response } = await chat(secret, fields);
         expect(response.status).toBe(200);

@@ -161,6 +161,36 @@ describe("a streamed completion", () => {
     expect(rest.replaceAll(":\n\n", "")).toBe(delta("a", "stop") + done);
   });
 
+  it("commits the status while the upstream's headers are slow, and tells a late refusal as an error event", async () => {
+    const answers: (() => Response)[] = [
+      () => events(delta("a", "stop"), done),
+      () => Response.json({}, { status: 503 }),
+    ];
+    for (const answer of answers) {
+      const late = Promise.withResolvers<Response>();
+      using _calls = scriptUpstream(() => late.promise);
+      const { response, settled } = await stream({}, { FIRST_EVENT_HOLD_MS: "50" });
+      expect(response.status).toBe(200);
+      late.resolve(answer());
+      const text = await response.text();
+      await settled();
+      expect(text.includes("[DONE]")).toBe(answer === answers[0]);
+      const run = await storedRun(response.headers.get("x-weir-run-id"));
+      expect(run?.["status"]).toBe(answer === answers[0] ? "succeeded" : "failed");
+    }
+  });
+
+  it("settles a run whose client takes nothing, when its total time is over", async () => {
+    const upstream = controlled();
+    using _calls = scriptUpstream(() => upstream.response);
+    upstream.send(delta("a"));
+    const { response } = await stream({}, { UPSTREAM_TOTAL_TIMEOUT_MS: "200" });
+    const id = response.headers.get("x-weir-run-id");
+    await expect.poll(async () => (await storedRun(id))?.["status"]).toBe("failed");
+    expect(await storedRun(id)).toMatchObject({ error_code: "upstream_timeout" });
+    await response.body?.cancel().catch(() => {});
+  });
+
   it("ends at its total time however lively it is", async () => {
     const upstream = controlled();
     using _calls = scriptUpstream(() => upstream.response);

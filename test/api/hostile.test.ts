@@ -163,6 +163,31 @@ describe("hostile addresses and methods", () => {
     }
   });
 
+  it("a batch too large is refused with its request's id", async () => {
+    const { response } = await callWeir(`/trpc/${Array(21).fill("runs.list").join(",")}?batch=1`, { secret });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { data: { weir: { requestId: response.headers.get("x-request-id") } } },
+    });
+  });
+
+  it.each([{ UPSTREAM_BASE_URL: "nope" }, { SIMULATOR: "true" }, { UPSTREAM_IDLE_TIMEOUT_MS: "soon" }])(
+    "a bad setting %j is 503 in the door's form, pointing at /readyz",
+    async (env) => {
+      for (const path of ["/v1/models", "/trpc/runs.list"]) {
+        const { response } = await callWeir(path, { secret, env });
+        expect(response.status).toBe(503);
+        expect(JSON.stringify(await response.json())).toContain("/readyz");
+      }
+      expect((await callWeir("/healthz", { env })).response.status).toBe(200);
+    },
+  );
+
+  it("an empty setting counts as absent", async () => {
+    const env = { UPSTREAM_IDLE_TIMEOUT_MS: "", SIMULATOR: "", UPSTREAM_BASE_URL: "" };
+    expect((await callWeir("/v1/models", { secret, env })).response.status).toBe(200);
+  });
+
   it("HEAD and OPTIONS are answered", async () => {
     expect((await callWeir("/healthz", { method: "HEAD" })).response.status).toBe(200);
     expect((await callWeir("/v1/chat/completions", { method: "OPTIONS" })).response.status).toBeLessThan(500);

@@ -190,6 +190,38 @@ describe("completions.create", () => {
     expect((await mutate("completions.create", { messages })).error?.data.weir).toMatchObject({ param: "model" });
   });
 
+  it("refuses what no door takes: top_logprobs alone, an unusable schema, a template as a model", async () => {
+    const refusal = async (input: object) => (await mutate("completions.create", input)).error?.data.weir.param;
+    const base = { messages: [{ role: "user", content: "x" }], model: "m" };
+    expect(await refusal({ ...base, params: { top_logprobs: 3 } })).toBe("top_logprobs");
+    const schema = { type: "json_schema", json_schema: { name: "n", schema: { $ref: "#/nope" } } };
+    expect(await refusal({ ...base, params: { response_format: schema } })).toBe("response_format.json_schema.schema");
+    expect(await refusal({ ...base, model: "template:bill" })).toBe("model");
+  });
+
+  it("keeps a cost when the price could be read only at the second try", async () => {
+    using _calls = scriptUpstream(() => completion("ok"));
+    const fresh = await insertTestProject();
+    let failures = 0;
+    const DB = new Proxy(env.DB, {
+      get(target, name) {
+        if (name !== "prepare") return Reflect.get(target, name).bind(target);
+        return (sql: string) => {
+          if (sql.includes("model_prices") && failures++ === 0) throw new Error("D1_ERROR: overloaded");
+          return target.prepare(sql);
+        };
+      },
+    });
+    const { response, settled } = await chat(
+      fresh.secret,
+      { model: "deepseek/deepseek-r1-distill-qwen-32b" },
+      { env: { DB } },
+    );
+    await settled();
+    expect(failures).toBeGreaterThan(0);
+    expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ cost_micros: 304 });
+  });
+
   it("names the run in the error when the upstream fails", async () => {
     using _calls = scriptUpstream(() => Response.json({ error: { message: "busy" } }, { status: 503 }));
     const { error } = await mutate("completions.create", { template: "bill", variables: { text: "x" } });

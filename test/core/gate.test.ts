@@ -120,6 +120,27 @@ describe("what reaches the client", () => {
     expect(String(passed.end)).not.toMatch(/up\.example|org-|sk-/);
   });
 
+  it.each([
+    'event: error\ndata: {"message":"quota at http://up.example"}\n\n',
+    "event:error\r\ndata: quota at http://up.example\r\n\r\n",
+    'event: error\ndata: {"error":{"message":"quota at up.example"}}\n\n',
+  ])("takes an event named error for one: %j", (event) => {
+    const passed = through([chunk({ content: "a" }), event]);
+    expect(passed.text).toBe(chunk({ content: "a" }));
+    expect(passed.end).toMatchObject({ message: expect.stringContaining("quota") });
+    expect(String(passed.end)).not.toContain("up.example");
+  });
+
+  it("passes an event of another name", () => {
+    const named = `event: chunk\nid: 7\n${chunk({ content: "a" }, "stop")}`;
+    expect(through([named, done]).text).toBe(named + done);
+  });
+
+  it("takes a nonsensical token count for none", () => {
+    const stream = [chunk({ content: "a" }, "stop"), usage(Number.MAX_SAFE_INTEGER, 1), done];
+    expect(through(stream).answer.usage).toBeNull();
+  });
+
   it("passes on a malformed event and flags the run", () => {
     const passed = through([chunk({ content: "a" }), "data: {oops\n\n", chunk({ content: "b" }, "stop"), done]);
     expect(passed.text).toContain("data: {oops\n\n");

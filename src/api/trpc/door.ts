@@ -13,6 +13,10 @@ const methods = ["GET", "HEAD", "POST"];
 export async function trpcDoor(request: Request, context: RequestContext): Promise<Response> {
   if (!methods.includes(request.method))
     throw new AppError("method_not_allowed", `${request.method} is not answered here; use GET or POST.`);
+  // tRPC would refuse it too, but before there is a context to take the request's id from.
+  const calls = new URL(request.url).pathname.split(/,|%2C/i).length;
+  if (calls > limits.maxBatchCalls)
+    throw new AppError("invalid_request", `A batch holds at most ${limits.maxBatchCalls} calls.`);
   return fetchRequestHandler({
     endpoint: "/trpc",
     req: request.method === "POST" ? await checked(request) : request,

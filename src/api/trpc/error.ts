@@ -2,10 +2,10 @@ import { TRPCError } from "@trpc/server";
 import { TRPC_ERROR_CODES_BY_KEY } from "@trpc/server/rpc";
 import { type ErrorData, errorTable } from "../../contract/errors.ts";
 import type { AppError } from "../../core/errors.ts";
-import type { RequestContext } from "../context.ts";
+import type { Told } from "../context.ts";
 
 /** tRPC's error shape for what is refused before a procedure is known: a body too large, no JSON, and the like. */
-export function trpcError(error: AppError, context: RequestContext): Response {
+export function trpcError(error: AppError, context: Told): Response {
   context.logError(error);
   const { code } = new TRPCError({ code: errorTable[error.code].trpc });
   const weir: ErrorData = { code: error.code, param: error.param, requestId: context.requestId };

@@ -48,7 +48,7 @@ export function keyUseCases(ports: KeyPorts) {
         throw new AppError("invalid_request", "expiresAt: must lie in the future", { param: "expiresAt" });
       const scopes = input.kind === "publishable" ? publishableScopes : (input.scopes ?? []);
       requireScopes(principal, scopes);
-      const created = await issue({
+      const created = await issueKey({
         kind: input.kind,
         name: input.name,
         scopes: [...new Set(scopes)],
@@ -79,7 +79,7 @@ export function keyUseCases(ports: KeyPorts) {
       if (!old) throw missing();
       requireScopes(principal, old.key.scopes);
       const now = ports.now();
-      const successor = await issue({
+      const successor = await issueKey({
         ...old.key,
         createdAtMs: now,
         expiresAtMs: old.lifetimeMs === null ? null : now + old.lifetimeMs,
@@ -106,12 +106,14 @@ export function keyUseCases(ports: KeyPorts) {
 
 export type KeyUseCases = ReturnType<typeof keyUseCases>;
 
-type Issue = Pick<Key, "kind" | "name" | "scopes" | "origins" | "rotatedFrom"> & {
+/** What a new key is to be; times in milliseconds since the epoch, `expiresAtMs` null for a key that never ends. */
+export type WantedKey = Pick<Key, "kind" | "name" | "scopes" | "origins" | "rotatedFrom"> & {
   createdAtMs: number;
   expiresAtMs: number | null;
 };
 
-async function issue(wanted: Issue): Promise<{ owned: OwnedKey; shown: CreatedKey }> {
+/** Makes a key and stores nothing: `owned` is for the store, `shown` holds the key itself for the caller's eyes. */
+export async function issueKey(wanted: WantedKey): Promise<{ owned: OwnedKey; shown: CreatedKey }> {
   const secret = newKeySecret(wanted.kind);
   const key: Key = {
     id: newId("key", wanted.createdAtMs),

@@ -15,8 +15,10 @@ CREATE TABLE `keys` (
 --> statement-breakpoint
 CREATE UNIQUE INDEX `keys_digest` ON `keys` (`digest`);--> statement-breakpoint
 CREATE INDEX `keys_project` ON `keys` (`project_id`,`id`);--> statement-breakpoint
+CREATE INDEX `keys_rotated` ON `keys` (`project_id`,`rotated_from`,`id`) WHERE rotated_from IS NOT NULL;--> statement-breakpoint
 CREATE TABLE `label_moves` (
 	`id` text PRIMARY KEY NOT NULL,
+	`project_id` text NOT NULL,
 	`template_id` text NOT NULL,
 	`label` text NOT NULL,
 	`from_version` integer,
@@ -26,7 +28,8 @@ CREATE TABLE `label_moves` (
 	`breaking` text NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX `label_moves_template` ON `label_moves` (`template_id`,`id`);--> statement-breakpoint
+CREATE INDEX `label_moves_template` ON `label_moves` (`project_id`,`template_id`,`id`);--> statement-breakpoint
+CREATE INDEX `label_moves_label` ON `label_moves` (`project_id`,`template_id`,`label`,`id`);--> statement-breakpoint
 CREATE TABLE `model_prices` (
 	`project_id` text NOT NULL,
 	`model` text NOT NULL,
@@ -47,6 +50,7 @@ CREATE TABLE `projects` (
 --> statement-breakpoint
 CREATE TABLE `run_contents` (
 	`seq` integer PRIMARY KEY NOT NULL,
+	`project_id` text NOT NULL,
 	`request` text NOT NULL,
 	`answer` text NOT NULL,
 	`cut` integer NOT NULL
@@ -96,15 +100,17 @@ CREATE UNIQUE INDEX `runs_id` ON `runs` (`id`);--> statement-breakpoint
 CREATE INDEX `runs_project` ON `runs` (`project_id`,`seq`);--> statement-breakpoint
 CREATE INDEX `runs_live` ON `runs` (`project_id`,`seq`) WHERE status IN ('queued', 'running');--> statement-breakpoint
 CREATE TABLE `template_labels` (
+	`project_id` text NOT NULL,
 	`template_id` text NOT NULL,
 	`label` text NOT NULL,
 	`version` integer NOT NULL,
 	`updated_at` integer NOT NULL,
-	PRIMARY KEY(`template_id`, `label`)
+	PRIMARY KEY(`project_id`, `template_id`, `label`)
 );
 --> statement-breakpoint
 CREATE TABLE `template_versions` (
 	`id` text PRIMARY KEY NOT NULL,
+	`project_id` text NOT NULL,
 	`template_id` text NOT NULL,
 	`version` integer NOT NULL,
 	`content` text NOT NULL,
@@ -115,8 +121,8 @@ CREATE TABLE `template_versions` (
 	`created_at` integer NOT NULL
 );
 --> statement-breakpoint
-CREATE UNIQUE INDEX `template_versions_number` ON `template_versions` (`template_id`,`version`);--> statement-breakpoint
-CREATE UNIQUE INDEX `template_versions_content` ON `template_versions` (`template_id`,`content_digest`);--> statement-breakpoint
+CREATE UNIQUE INDEX `template_versions_number` ON `template_versions` (`project_id`,`template_id`,`version`);--> statement-breakpoint
+CREATE UNIQUE INDEX `template_versions_content` ON `template_versions` (`project_id`,`template_id`,`content_digest`);--> statement-breakpoint
 CREATE TABLE `templates` (
 	`id` text PRIMARY KEY NOT NULL,
 	`project_id` text NOT NULL,
@@ -130,6 +136,8 @@ CREATE TABLE `templates` (
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `templates_name` ON `templates` (`project_id`,`name`);--> statement-breakpoint
+CREATE INDEX `templates_active` ON `templates` (`project_id`,`name`) WHERE archived_at IS NULL;--> statement-breakpoint
+CREATE INDEX `templates_archived` ON `templates` (`project_id`,`name`) WHERE archived_at IS NOT NULL;--> statement-breakpoint
 CREATE TABLE `usage_daily` (
 	`project_id` text NOT NULL,
 	`day` text NOT NULL,

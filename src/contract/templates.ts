@@ -140,7 +140,7 @@ export const TemplateWithVersion = z.object({ template: Template, version: Versi
 export type TemplateWithVersion = z.infer<typeof TemplateWithVersion>;
 
 export const ListTemplatesInput = PageInput.extend({
-  /** Part of a name. */
+  /** How the names wanted begin (`support/`), in either case; a search inside names would read them all. */
   query: z.string().max(100).optional(),
   archived: z.boolean().default(false),
 }).strict();

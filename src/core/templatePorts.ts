@@ -46,6 +46,7 @@ export type NewTemplate = {
 export type InsertTemplate = (template: NewTemplate) => Promise<boolean>;
 
 export type VersionEdit = {
+  projectId: string;
   templateId: string;
   /** Conflict unless this is the latest; undefined: whichever it is. */
   baseVersion: number | undefined;
@@ -56,12 +57,14 @@ export type VersionEdit = {
 
 /**
  * Adds a version under the next number, in one statement, so that concurrent edits get different ones. Identical
- * contents give the version that holds them. Null, and nothing written, when `baseVersion` is stale.
+ * contents give the version that holds them. Null, and nothing written, when `baseVersion` is stale, even where an
+ * older version holds the same.
  */
 export type InsertVersion = (edit: VersionEdit) => Promise<{ version: number; created: boolean } | null>;
 
 export type NewLabelMove = {
   id: string;
+  projectId: string;
   templateId: string;
   label: string;
   /** The version the label must point to now; null: it must not exist. */
@@ -75,7 +78,7 @@ export type NewLabelMove = {
 /** Moves the label and writes its history at once; false, and nothing written, when it is not at `from` any more. */
 export type MoveLabel = (move: NewLabelMove) => Promise<boolean>;
 
-/** By name, beginning after `afterName`. */
+/** By name, beginning after `afterName`; `query` is the beginning of the names wanted. */
 export type ListTemplates = (
   projectId: string,
   filter: { query: string | undefined; archived: boolean; afterName: string; limit: number },
@@ -83,12 +86,14 @@ export type ListTemplates = (
 
 /** Newest first, beginning below `beforeVersion`. */
 export type ListVersions = (
+  projectId: string,
   template: Template,
   bounds: { beforeVersion: number; limit: number },
 ) => Promise<VersionSummary[]>;
 
 /** Newest first, beginning below `beforeId`. */
 export type ListLabelMoves = (
+  projectId: string,
   templateId: string,
   filter: { label: string | undefined; beforeId: string | undefined; limit: number },
 ) => Promise<{ id: string; move: LabelMove }[]>;

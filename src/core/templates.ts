@@ -110,7 +110,14 @@ export function templateUseCases(ports: TemplatePorts) {
           param: "content",
         });
       const version = await newVersion(principal, input, variables);
-      const saved = await ports.insertVersion({ templateId: template.id, baseVersion, description, listed, version });
+      const saved = await ports.insertVersion({
+        projectId,
+        templateId: template.id,
+        baseVersion,
+        description,
+        listed,
+        version,
+      });
       forget(principal);
       if (!saved)
         throw new AppError("conflict", `Version ${baseVersion} is not the latest of "${name}".`, {
@@ -137,7 +144,7 @@ export function templateUseCases(ports: TemplatePorts) {
       const { name, limit } = input;
       const beforeVersion = Number(startOf(input.cursor, "versions", /^\d{1,9}$/) ?? beyondAllVersions);
       const template = await find(principal.projectId, name);
-      const rows = await ports.listVersions(template, { beforeVersion, limit: limit + 1 });
+      const rows = await ports.listVersions(principal.projectId, template, { beforeVersion, limit: limit + 1 });
       return pageOf(rows, limit, (version) => cursorOf("versions", String(version.version)));
     },
 
@@ -193,7 +200,13 @@ export function templateUseCases(ports: TemplatePorts) {
       // Snippets may have changed since the version was saved; a label must not close a cycle either.
       const texts = parsedTexts(name, target.version.content);
       await loadPartials(ports.findVersions, principal.projectId, { name, texts });
-      const moved = await ports.moveLabel({ ...move, id: newId("lbm", atMs), templateId: target.template.id, atMs });
+      const moved = await ports.moveLabel({
+        ...move,
+        id: newId("lbm", atMs),
+        projectId: principal.projectId,
+        templateId: target.template.id,
+        atMs,
+      });
       forget(principal);
       if (!moved) throw labelMoved(label);
       return { ...move, at: new Date(atMs).toISOString() };
@@ -204,7 +217,7 @@ export function templateUseCases(ports: TemplatePorts) {
       const { name, label, limit } = input;
       const beforeId = startOf(input.cursor, "moves");
       const template = await find(principal.projectId, name);
-      const rows = await ports.listLabelMoves(template.id, { label, beforeId, limit: limit + 1 });
+      const rows = await ports.listLabelMoves(principal.projectId, template.id, { label, beforeId, limit: limit + 1 });
       const { items, nextCursor } = pageOf(rows, limit, ({ id }) => cursorOf("moves", id));
       return { items: items.map(({ move }) => move), nextCursor };
     },

@@ -21,7 +21,7 @@ export function openRun(db: Database): OpenRun {
  */
 export function settleRun(db: Database): SettleRun {
   return async (start, outcome, contents) => {
-    const unsettled = sql`runs.id = ${start.id} AND ${isLive}`;
+    const unsettled = sql`${owned(start.projectId, start.id)} AND ${isLive}`;
     const packed = contents && packContents(contents);
     const facets = factTokens({
       projectId: start.projectId,
@@ -35,7 +35,7 @@ export function settleRun(db: Database): SettleRun {
     const [, , , , settled] = await db.batch([
       insertRun(db, start, "running"),
       db.insert(runContents).select(sql`
-        SELECT seq, ${packed?.request ?? ""}, ${packed?.answer ?? ""}, ${packed?.cut ? 1 : 0}
+        SELECT seq, project_id, ${packed?.request ?? ""}, ${packed?.answer ?? ""}, ${packed?.cut ? 1 : 0}
         FROM runs WHERE ${unsettled} AND ${packed ? 1 : 0}`),
       countUsage(db, { start, outcome, condition: unsettled }),
       db.insert(runSearch).select(sql`
@@ -91,7 +91,7 @@ export function findRun(db: Database): FindRun {
     const row = await db
       .select({ run: runColumns, contents: { request, answer, cut } })
       .from(runs)
-      .leftJoin(runContents, eq(runContents.seq, runs.seq))
+      .leftJoin(runContents, and(eq(runContents.seq, runs.seq), eq(runContents.projectId, runs.projectId)))
       .where(owned(projectId, id))
       .get();
     return row ? { run: runOf(row.run), contents: row.contents && unpackContents(row.contents) } : null;
@@ -122,7 +122,7 @@ export function deleteRun(db: Database): DeleteRun {
         .from(runs)
         .where(owned(projectId, id)),
       db.delete(runSearch).where(sql`rowid = ${seq}`),
-      db.delete(runContents).where(sql`seq = ${seq}`),
+      db.delete(runContents).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       db.delete(runs).where(settled),
     ]);
     if (!found[0]) return "missing";

@@ -29,7 +29,12 @@ export const keys = sqliteTable(
     revokedAt: integer("revoked_at"),
     rotatedFrom: text("rotated_from"),
   },
-  (table) => [uniqueIndex("keys_digest").on(table.digest), index("keys_project").on(table.projectId, table.id)],
+  (table) => [
+    uniqueIndex("keys_digest").on(table.digest),
+    index("keys_project").on(table.projectId, table.id),
+    // A key's successors, oldest first; most keys have no predecessor.
+    index("keys_rotated").on(table.projectId, table.rotatedFrom, table.id).where(sql`rotated_from IS NOT NULL`),
+  ],
 );
 
 export const templates = sqliteTable(
@@ -45,13 +50,19 @@ export const templates = sqliteTable(
     createdAt: integer("created_at").notNull(),
     updatedAt: integer("updated_at").notNull(),
   },
-  (table) => [uniqueIndex("templates_name").on(table.projectId, table.name)],
+  (table) => [
+    uniqueIndex("templates_name").on(table.projectId, table.name),
+    // Lists show either kind, and must not read past the other.
+    index("templates_active").on(table.projectId, table.name).where(sql`archived_at IS NULL`),
+    index("templates_archived").on(table.projectId, table.name).where(sql`archived_at IS NOT NULL`),
+  ],
 );
 
 export const templateVersions = sqliteTable(
   "template_versions",
   {
     id: text().primaryKey(),
+    projectId: text("project_id").notNull(),
     templateId: text("template_id").notNull(),
     version: integer().notNull(),
     content: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
@@ -64,26 +75,28 @@ export const templateVersions = sqliteTable(
     createdAt: integer("created_at").notNull(),
   },
   (table) => [
-    uniqueIndex("template_versions_number").on(table.templateId, table.version),
-    uniqueIndex("template_versions_content").on(table.templateId, table.contentDigest),
+    uniqueIndex("template_versions_number").on(table.projectId, table.templateId, table.version),
+    uniqueIndex("template_versions_content").on(table.projectId, table.templateId, table.contentDigest),
   ],
 );
 
 export const templateLabels = sqliteTable(
   "template_labels",
   {
+    projectId: text("project_id").notNull(),
     templateId: text("template_id").notNull(),
     label: text().notNull(),
     version: integer().notNull(),
     updatedAt: integer("updated_at").notNull(),
   },
-  (table) => [primaryKey({ columns: [table.templateId, table.label] })],
+  (table) => [primaryKey({ columns: [table.projectId, table.templateId, table.label] })],
 );
 
 export const labelMoves = sqliteTable(
   "label_moves",
   {
     id: text().primaryKey(),
+    projectId: text("project_id").notNull(),
     templateId: text("template_id").notNull(),
     label: text().notNull(),
     fromVersion: integer("from_version"),
@@ -92,7 +105,10 @@ export const labelMoves = sqliteTable(
     movedAt: integer("moved_at").notNull(),
     breaking: text({ mode: "json" }).$type<unknown[]>().notNull(),
   },
-  (table) => [index("label_moves_template").on(table.templateId, table.id)],
+  (table) => [
+    index("label_moves_template").on(table.projectId, table.templateId, table.id),
+    index("label_moves_label").on(table.projectId, table.templateId, table.label, table.id),
+  ],
 );
 
 /**
@@ -156,6 +172,7 @@ export const runs = sqliteTable(
 /** Request and answer of a run, apart so that lists stay light. */
 export const runContents = sqliteTable("run_contents", {
   seq: integer().primaryKey(),
+  projectId: text("project_id").notNull(),
   request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
   answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
   cut: integer({ mode: "boolean" }).notNull(),

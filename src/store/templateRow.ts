@@ -17,13 +17,18 @@ export type TemplateRow = {
   labels: string;
 };
 
+/** The highest version number of the template that a statement reads from `templates`. */
+export const latestVersion = sql`(SELECT max(version) FROM template_versions
+  WHERE project_id = ${templates.projectId} AND template_id = ${templates.id})`;
+
 /** Reads beside the template one index entry for the latest version, and the template's labels. */
 export const templateColumns = sql`
   ${templates.id} AS id, ${templates.name} AS name, ${templates.description} AS description, ${templates.kind} AS kind,
   ${templates.listed} AS listed, ${templates.archivedAt} AS archivedAt, ${templates.createdAt} AS createdAt,
   ${templates.updatedAt} AS updatedAt,
-  (SELECT max(version) FROM template_versions WHERE template_id = ${templates.id}) AS latestVersion,
-  (SELECT json_group_object(label, version) FROM template_labels WHERE template_id = ${templates.id}) AS labels`;
+  ${latestVersion} AS latestVersion,
+  (SELECT json_group_object(label, version) FROM template_labels
+    WHERE project_id = ${templates.projectId} AND template_id = ${templates.id}) AS labels`;
 
 /** The row as the contract shows it. */
 export function templateOf(row: TemplateRow): Template {
@@ -54,6 +59,7 @@ type VersionRow = {
   versionCreatedAt: number;
 };
 
+/** The version as the contract shows it; null where the reference led to none. */
 export function versionOf(row: FoundRow): Version | null {
   if (row.versionId === null) return null;
   return {
@@ -68,6 +74,7 @@ export function versionOf(row: FoundRow): Version | null {
   };
 }
 
+/** A stored time (ms since the epoch) as the contract shows times: ISO 8601 in UTC. */
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -236,6 +236,21 @@ describe("the store", () => {
     expect(await rowsRead(store.listKeys(projectId, { beforeId: "key_bulk1500", limit: 21 }))).toBeLessThanOrEqual(42);
     expect(await rowsRead(store.revokeKey(projectId, keyId, 1))).toBeLessThanOrEqual(4);
   });
+
+  it("reads a few rows to rotate a key, however many others were rotated", async () => {
+    const insert = env.DB.prepare(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+       INSERT INTO keys (id, project_id, kind, name, digest, hint, scopes, origins, created_at, rotated_from)
+       SELECT 'key_next' || i, ?, 'secret', 'bulk', 'next' || i, '', '[]', '[]', 0, 'key_bulk' || i FROM n`,
+    );
+    await insert.bind(owner.principal.projectId).run();
+    const { key } = await secretKey();
+    const metered = meteredD1(env.DB);
+    const useCases = keyUseCases({ ...keyStore(database(metered)), forgetKey: () => {}, now });
+    for (const _ of [1, 2]) await useCases.rotate(owner.principal, { id: key.id, overlapSeconds: 60 });
+    expect(costOf(metered).rowsRead).toBeLessThan(40);
+  });
+
   it("scans no table in any statement", async () => {
     const metered = meteredD1(env.DB);
     const store = keyStore(database(metered));

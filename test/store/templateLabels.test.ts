@@ -1,5 +1,23 @@
 import { describe, expect, it } from "vitest";
+import { costOf } from "../support/meteredD1.ts";
 import { chat, refusal, templateProject } from "../support/templateProject.ts";
+
+it("belong to a project, like versions and moves: its store does nothing under the id of another", async () => {
+  const p = templateProject();
+  const { template } = await p.create("a", chat("one"));
+  const stranger = templateProject().projectId;
+  const version = { ...(await p.save("a", chat("two"))).version, contentDigest: "d", createdAtMs: 0 };
+  const { store, metered } = p;
+  const start = metered.statements.length;
+  const page = { limit: 10, beforeVersion: 9, label: undefined, beforeId: undefined };
+  expect(await store.listVersions(stranger, template, page)).toEqual([]);
+  expect(await store.listLabelMoves(stranger, template.id, page)).toEqual([]);
+  const move = { id: "lbm_x", templateId: template.id, label: "production", to: 2, by: "", atMs: 0, breaking: [] };
+  expect(await store.moveLabel({ ...move, projectId: stranger, from: 1 })).toBe(false);
+  const edit = { templateId: template.id, description: "d", listed: true, baseVersion: 2 };
+  expect(await store.insertVersion({ ...edit, projectId: stranger, version: { ...version, id: "ver_x" } })).toBeNull();
+  expect(costOf(metered, start).rowsWritten).toBe(0);
+});
 
 describe("labels", () => {
   it("move by compare-and-set and keep their history", async () => {

@@ -139,6 +139,27 @@ describe("saving a version", () => {
     expect(template).toMatchObject({ latestVersion: 2, description: won[0] });
   });
 
+  it("refuses a stale base without writing, even for contents that an older version holds", async () => {
+    const p = templateProject();
+    await p.create("a", chat("one"));
+    await p.save("a", chat("two"));
+    const before = await p.use.get(p.principal, { name: "a" });
+    const start = p.metered.statements.length;
+    for (const text of ["one", "two", "three"])
+      expect(await refusal(p.save("a", chat(text), { baseVersion: 1, description: "d", listed: true }))).toMatchObject({
+        code: "conflict",
+        param: "baseVersion",
+      });
+    expect(costOf(p.metered, start).rowsWritten).toBe(0);
+    expect(await p.use.get(p.principal, { name: "a" })).toEqual(before);
+    expect(await p.save("a", chat("one"), { baseVersion: 2, description: "d" })).toMatchObject({
+      created: false,
+      version: { version: 1 },
+      template: { description: "d" },
+    });
+    expect(await p.save("a", chat("three"), { baseVersion: 2 })).toMatchObject({ created: true });
+  });
+
   it("keeps the kind, and refuses archived and missing templates", async () => {
     const p = templateProject();
     await p.create("a", chat("one"));

@@ -33,12 +33,14 @@ export function templateProject() {
   const principal = newPrincipal();
   const metered = meteredD1(env.DB);
   const cache = new TimedCache<ResolvedTemplate>();
-  const use = templateUseCases({ ...templateStore(database(metered)), cache, now: Date.now });
+  const store = templateStore(database(metered));
+  const use = templateUseCases({ ...store, cache, now: Date.now });
   const { projectId } = principal;
   return {
     principal,
     projectId,
     metered,
+    store,
     use,
     /** The same project seen from another isolate. */
     elsewhere: templateUseCases({ ...templateStore(database(env.DB)), cache: new TimedCache(), now: Date.now }),

@@ -30,10 +30,19 @@ export async function call<T extends z.ZodType>(
     procedure.type === "query"
       ? await fetch(`${url}?input=${encodeURIComponent(JSON.stringify(input))}`, { headers })
       : await fetch(url, { method: "POST", headers, body: JSON.stringify(input) });
-  const answer = Answer.parse(await response.json());
+  const answer = parsed(await response.text());
+  if (!answer) throw new CallError(`${procedure.path}: HTTP ${response.status} without an answer of weir's`, null);
   if ("error" in answer)
     throw new CallError(`${procedure.path}: ${answer.error.message}`, answer.error.data.weir?.code ?? null);
   return procedure.output.parse(answer.result.data);
+}
+
+function parsed(text: string): z.output<typeof Answer> | null {
+  try {
+    return Answer.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }
 
 /** A refusal of the OpenAI door as an error. */

@@ -1,17 +1,23 @@
 import { join } from "node:path";
+import type { OwnedKey } from "../core/keys.ts";
+import { database } from "../store/db.ts";
+import { type NamedProject, projectStore } from "../store/projects.ts";
 import { commandOptions } from "./arguments.ts";
 import { readWorkerConfig } from "./config.ts";
-import { inlined, newKey, projectStatement, type Statement } from "./firstProject.ts";
+import { namedProject, newSecretKey, openProjectSql } from "./firstProject.ts";
 import { migrate } from "./migrate.ts";
 import { runMain, StartError } from "./project.ts";
 import { openRuntime } from "./runtime.ts";
 import { chosenStateDir, openStateDir } from "./state.ts";
 import { runWrangler } from "./wrangler.ts";
 
-const usage = "npm run bootstrap [-- --remote] [-- --project NAME]";
+const usage = "npm run bootstrap -- [--remote] [--project NAME] [--no-contents] [--retention-days N]";
+
+/** A hundred years; more is a slip. */
+const maxRetentionDays = 36_500;
 
 /** Writes to the files that npm start uses, migrated first. */
-async function writeLocally(statements: Statement[]): Promise<void> {
+async function writeLocally(project: NamedProject, key: OwnedKey): Promise<void> {
   const stateDir = chosenStateDir();
   await openStateDir(stateDir);
   const worker = {
@@ -20,26 +26,39 @@ async function writeLocally(statements: Statement[]): Promise<void> {
     config: await readWorkerConfig(),
   };
   await using runtime = await openRuntime({ worker, stateDir, port: 0, bindings: {}, log: console.error });
-  const { database } = runtime;
-  await migrate(database);
-  await database.batch(statements.map(({ sql, params }) => database.prepare(sql).bind(...params)));
+  await migrate(runtime.database);
+  await projectStore(database(runtime.database)).openProject(project, [key]);
 }
 
 /** Writes to the deployed database; only the key's digest travels. */
-async function writeRemotely(statements: Statement[]): Promise<void> {
+async function writeRemotely(project: NamedProject, key: OwnedKey): Promise<void> {
   const { databaseName } = await readWorkerConfig();
-  const command = statements.map((statement) => `${inlined(statement)};`).join("\n");
+  const command = openProjectSql(project, [key]);
   await runWrangler(["d1", "execute", databaseName, "--remote", "--yes", "--command", command]);
 }
 
+function days(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= maxRetentionDays) return number;
+  throw new StartError(`--retention-days must be a whole number from 1 to ${maxRetentionDays}, not ${text}.`);
+}
+
 await runMain(async () => {
-  const { remote, project } = commandOptions(usage, {
+  const options = commandOptions(usage, {
     remote: { type: "boolean", default: false },
     project: { type: "string", default: "default" },
+    "no-contents": { type: "boolean", default: false },
+    "retention-days": { type: "string" },
   });
-  if (project.trim() === "" || project.length > 100)
+  const name = options.project;
+  if (name.trim() === "" || name.length > 100)
     throw new StartError("The project's name must have 1 to 100 characters.");
-  const key = await newKey(project, "secret", "bootstrap");
-  await (remote ? writeRemotely : writeLocally)([projectStatement(project), key.statement]);
-  console.log(`Secret key of project ${project}, with all scopes. It is shown this once:\n\n${key.secret}\n`);
+  const project = namedProject(name, {
+    keepContents: options["no-contents"] ? false : undefined,
+    retentionDays: days(options["retention-days"]),
+  });
+  const key = await newSecretKey("bootstrap");
+  await (options.remote ? writeRemotely : writeLocally)(project, key.owned);
+  console.log(`Secret key of project ${name}, with all scopes. It is shown this once:\n\n${key.secret}\n`);
 });

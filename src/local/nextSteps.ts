@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { localPorts } from "./origins.ts";
 import type { LocalServer } from "./server.ts";
 
 /** Commands to paste, with the real address and key. */
@@ -30,6 +31,7 @@ TypeScript, the typed client of @trpc/client
 
 Keys for servers and for browsers are in ${join(stateDir, "local.json")}
   publishable key: ${publishableKey}
+  it works in pages at http://localhost and http://127.0.0.1, ports ${localPorts(url).join(", ")}
 All state lies in ${stateDir}: delete it to begin anew. Ctrl-C stops everything.
 `;
 }

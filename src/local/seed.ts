@@ -1,7 +1,10 @@
 import { SavedVersion } from "../contract/templates.ts";
 import { keyDigest } from "../core/keyFormat.ts";
+import { database as storeOver } from "../store/db.ts";
+import { keyStore } from "../store/keys.ts";
+import { projectStore } from "../store/projects.ts";
 import { CallError, call, type Target } from "./api.ts";
-import { newKey, projectStatement } from "./firstProject.ts";
+import { namedProject, newPublishableKey, newSecretKey } from "./firstProject.ts";
 import type { LocalDatabase } from "./runtime.ts";
 import { sampleTemplates } from "./samples.ts";
 import type { LocalFile } from "./state.ts";
@@ -11,25 +14,33 @@ export type LocalKeys = Pick<LocalFile, "secretKey" | "publishableKey">;
 /** The project that a server on this machine works with. */
 export const localProject = "default";
 
-/** Whether the keys of an earlier start still open this database. */
-export async function keysAreValid(database: LocalDatabase, keys: LocalKeys): Promise<boolean> {
-  const digests = await Promise.all([keyDigest(keys.secretKey), keyDigest(keys.publishableKey)]);
-  const valid = await database
-    .prepare(
-      `SELECT count(*) AS n FROM keys
-WHERE digest IN (?, ?) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?)`,
-    )
-    .bind(...digests, Date.now())
-    .first<number>("n");
-  return valid === 2;
+/**
+ * The keys of an earlier start if both still open this database, else null. The publishable one works from `origins`
+ * from now on: the server's own may have changed.
+ */
+export async function reuseKeys(
+  database: LocalDatabase,
+  keys: LocalKeys | null,
+  origins: readonly string[],
+): Promise<LocalKeys | null> {
+  if (!keys) return null;
+  const db = storeOver(database);
+  const { secretKey, publishableKey } = keys;
+  const digest = await keyDigest(publishableKey);
+  const found = [await keyStore(db).findKnownKey(await keyDigest(secretKey)), await keyStore(db).findKnownKey(digest)];
+  const works = found.every(
+    (key) => key && key.revokedAtMs === null && (key.expiresAtMs === null || key.expiresAtMs > Date.now()),
+  );
+  if (!works) return null;
+  await projectStore(db).setOrigins(digest, origins);
+  return { secretKey, publishableKey };
 }
 
-/** Makes the project if it is missing, and a new pair of keys for it. */
-export async function makeKeys(database: LocalDatabase): Promise<LocalKeys> {
-  const secret = await newKey(localProject, "secret", "local");
-  const publishable = await newKey(localProject, "publishable", "local, for browsers");
-  const statements = [projectStatement(localProject), secret.statement, publishable.statement];
-  await database.batch(statements.map(({ sql, params }) => database.prepare(sql).bind(...params)));
+/** Makes the project if it is missing, and a new pair of keys for it; the publishable one works from `origins`. */
+export async function makeKeys(database: LocalDatabase, origins: readonly string[]): Promise<LocalKeys> {
+  const secret = await newSecretKey("local");
+  const publishable = await newPublishableKey("local, for browsers", origins);
+  await projectStore(storeOver(database)).openProject(namedProject(localProject), [secret.owned, publishable.owned]);
   return { secretKey: secret.secret, publishableKey: publishable.secret };
 }
 

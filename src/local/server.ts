@@ -1,8 +1,10 @@
 import { join } from "node:path";
 import { buildWorker, makeBuildDir } from "./build.ts";
 import { migrate } from "./migrate.ts";
+import { localOrigins } from "./origins.ts";
+import { requireReady } from "./readiness.ts";
 import { openRuntime } from "./runtime.ts";
-import { keysAreValid, makeKeys, saveSamples } from "./seed.ts";
+import { makeKeys, reuseKeys, saveSamples } from "./seed.ts";
 import { type LocalFile, openStateDir, readLocalFile, writeLocalFile } from "./state.ts";
 
 export type ServerOptions = {
@@ -38,12 +40,11 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
   const runtime = await openRuntime({ worker, stateDir, port, bindings, log, signal });
   try {
     await migrate(runtime.database);
-    const known = await readLocalFile(stateDir);
-    const reuse = known !== null && (await keysAreValid(runtime.database, known));
-    const keys = reuse
-      ? { secretKey: known.secretKey, publishableKey: known.publishableKey }
-      : await makeKeys(runtime.database);
-    if (!reuse) await saveSamples({ url: runtime.url, secretKey: keys.secretKey });
+    await requireReady(runtime.url, signal);
+    const origins = localOrigins(runtime.url);
+    const known = await reuseKeys(runtime.database, await readLocalFile(stateDir), origins);
+    const keys = known ?? (await makeKeys(runtime.database, origins));
+    if (!known) await saveSamples({ url: runtime.url, secretKey: keys.secretKey });
     signal?.throwIfAborted();
     // Last, so that an interrupted start is taken up again by the next one.
     const file = { url: runtime.url, ...keys };

@@ -10,6 +10,8 @@ const passedOn = [
   "UPSTREAM_FIRST_TOKEN_TIMEOUT_MS",
   "UPSTREAM_IDLE_TIMEOUT_MS",
   "UPSTREAM_TOTAL_TIMEOUT_MS",
+  "FIRST_EVENT_HOLD_MS",
+  "SIMULATOR",
 ] as const;
 
 /** The model that a configured upstream is tried with. */
@@ -65,6 +67,7 @@ async function greet(server: LocalServer, model: string, signal: AbortSignal): P
 async function main(signal: AbortSignal): Promise<void> {
   const port = chosenPort();
   const env: Record<string, string> = {};
+  // An empty one counts as absent.
   for (const name of passedOn) if (process.env[name]) env[name] = process.env[name];
   const model = env["UPSTREAM_BASE_URL"] ? upstreamModel : "sim/echo";
 

@@ -1,4 +1,6 @@
-import type { NewKey } from "../core/keys.ts";
+import { asc, eq, notExists, sql } from "drizzle-orm";
+import type { BatchItem } from "drizzle-orm/batch";
+import type { NewKey, OwnedKey } from "../core/keys.ts";
 import type { Database } from "./db.ts";
 import { keyRow } from "./keys.ts";
 import { keys, projects } from "./schema.ts";
@@ -12,6 +14,14 @@ export type NewProject = {
   createdAtMs: number;
 };
 
+/** A project known by its name; `id` and `createdAtMs` count when there is none of that name yet. */
+export type NamedProject = Pick<NewProject, "id" | "name" | "createdAtMs"> & {
+  /** What is left out stays as it is: in a new project, contents are kept, for ever. */
+  settings: { keepContents?: boolean | undefined; retentionDays?: number | undefined };
+};
+
+type Query = BatchItem<"sqlite"> & { toSQL: () => { sql: string; params: unknown[] } };
+
 /** Projects on D1. */
 export function projectStore(db: Database) {
   return {
@@ -23,5 +33,60 @@ export function projectStore(db: Database) {
         ...firstKeys.map((key) => db.insert(keys).values(keyRow(key))),
       ]);
     },
+
+    /** Makes the project unless it is there, sets its settings and gives it the keys, all or nothing. */
+    async openProject(project: NamedProject, newKeys: readonly OwnedKey[]): Promise<void> {
+      await db.batch(openProjectQueries(db, project, newKeys));
+    },
+
+    /** Replaces the origins of the key with this digest; what isolates remember of it lasts on. */
+    async setOrigins(digest: string, origins: readonly string[]): Promise<void> {
+      await db
+        .update(keys)
+        .set({ origins: [...origins] })
+        .where(eq(keys.digest, digest));
+    },
   };
+}
+
+/** What `openProject` runs, in this order: for a database that is reached through a tool that takes SQL as text. */
+export function openProjectQueries(
+  db: Database,
+  { id, name, createdAtMs, settings }: NamedProject,
+  newKeys: readonly OwnedKey[],
+): [Query, ...Query[]] {
+  // The oldest, if several bear the name.
+  const named = db
+    .select({ id: projects.id })
+    .from(projects)
+    .where(eq(projects.name, name))
+    .orderBy(asc(projects.id))
+    .limit(1);
+  const insertUnlessThere = db.insert(projects).select(
+    db
+      .select({
+        id: sql`${id}`.as("id"),
+        name: sql`${name}`.as("name"),
+        keepContents: sql`1`.as("keep_contents"),
+        retentionDays: sql`NULL`.as("retention_days"),
+        createdAt: sql`${createdAtMs}`.as("created_at"),
+      })
+      .from(sql`(SELECT 1)`)
+      .where(notExists(named)),
+  );
+  const isSet = Object.values(settings).some((value) => value !== undefined);
+  return [
+    insertUnlessThere,
+    ...(isSet
+      ? [
+          db
+            .update(projects)
+            .set(settings)
+            .where(eq(projects.id, sql`(${named})`)),
+        ]
+      : []),
+    ...newKeys.map((key) =>
+      db.insert(keys).values({ ...keyRow({ ...key, projectId: "" }), projectId: sql`(${named})` }),
+    ),
+  ];
 }

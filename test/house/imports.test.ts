@@ -57,7 +57,9 @@ describe("the check of imports", () => {
     ["src/api/openai.ts", 'const x = await import("./trpc/a.ts");'],
     ["src/app.ts", 'import { x } from "./store/a.ts";'],
     ["src/index.ts", 'import { x } from "./api/a.ts";'],
-    ["src/local/a.ts", 'import { x } from "../store/a.ts";'],
+    ["src/local/a.ts", 'import { x } from "../store/runs.ts";'],
+    ["src/local/a.ts", 'import { sql } from "drizzle-orm";'],
+    ["src/api/a.ts", 'import { x } from "../local/a.ts";'],
     ["src/core/a.ts", 'import { x } from "./b";'],
     ["src/core/a.ts", 'import { x } from "../../test/support/b.ts";'],
     ["src/shed/a.ts", 'import { x } from "./b.ts";'],
@@ -71,6 +73,7 @@ describe("the check of imports", () => {
     ["src/api/trpc/a.ts", 'import { router } from "./init.ts";\nimport { x } from "../context.ts";'],
     ["src/api/context.ts", 'import { x } from "../store/a.ts";\nimport { y } from "../upstream/b.ts";'],
     ["src/local/a.ts", 'import { join } from "node:path";'],
+    ["src/local/a.ts", 'import { x } from "../store/projects.ts";'],
   ])("lets a right one pass in %s", (path, text) => {
     expect(arrows(path, text)).toEqual([]);
   });

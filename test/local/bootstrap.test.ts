@@ -1,5 +1,10 @@
-import { expect, it } from "vitest";
-import { inlined } from "../../src/local/firstProject.ts";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, it, vi } from "vitest";
+import { namedProject, newSecretKey, openProjectSql } from "../../src/local/firstProject.ts";
+import { inlined } from "../../src/local/inlineSql.ts";
+import { statementsOf } from "../../src/local/migrate.ts";
 import { projectRoot } from "../../src/local/project.ts";
 import { startServer } from "../../src/local/server.ts";
 import { startCommand } from "./processes.ts";
@@ -38,11 +43,67 @@ it("adds a key to the project of the name it is given while the server runs", as
   expect(JSON.parse(await answer.text()).result.data.items).toHaveLength(4);
 });
 
+it("creates a project that keeps no contents", async () => {
+  await using state = await newState();
+  const key = await bootstrap(state.env, ["--no-contents"]);
+  await using server = await startServer({ stateDir: state.path });
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const body = JSON.stringify({ model: "sim/echo", messages: [{ role: "user", content: "Hi" }] });
+  const answer = await fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers, body });
+  expect(await answer.text()).toContain("Hi");
+  const id = answer.headers.get("x-weir-run-id");
+  const input = encodeURIComponent(JSON.stringify({ id }));
+  await vi.waitFor(
+    async () => {
+      const { result } = JSON.parse(
+        await (await fetch(`${server.url}/trpc/runs.get?input=${input}`, { headers })).text(),
+      );
+      expect(result.data).toMatchObject({ run: { status: "succeeded" }, contents: null });
+    },
+    { timeout: 10_000 },
+  );
+});
+
+it.each(["0", "-3", "1.5", "soon", "40000"])("refuses to keep contents for %s days, in one line", async (days) => {
+  await using command = startCommand("node", ["src/local/bootstrap.ts", `--retention-days=${days}`]);
+  expect(await command.ended).toBe(1);
+  expect(command.output()).toBe(`--retention-days must be a whole number from 1 to 36500, not ${days}.\n`);
+});
+
 it("refuses an unknown option in a line that shows the use", async () => {
   await using command = startCommand("node", ["src/local/bootstrap.ts", "--projekt", "x"], { cwd: projectRoot });
   expect(await command.ended).toBe(1);
   expect(command.output()).toContain("--projekt");
-  expect(command.output()).toContain("Usage: npm run bootstrap [-- --remote] [-- --project NAME]");
+  expect(command.output()).toContain(
+    "Usage: npm run bootstrap -- [--remote] [--project NAME] [--no-contents] [--retention-days N]",
+  );
+});
+
+/** A database with the migrations, reached as a command line does: by SQL as text. */
+async function migrated(): Promise<DatabaseSync> {
+  const database = new DatabaseSync(":memory:");
+  const folder = join(projectRoot, "migrations");
+  for (const name of (await readdir(folder)).filter((file) => file.endsWith(".sql")).sort())
+    for (const statement of statementsOf(await readFile(join(folder, name), "utf8"))) database.exec(statement);
+  return database;
+}
+
+it("makes a project once, changes only the settings it is given, and adds a key each time", async () => {
+  const database = await migrated();
+  const name = "o'neil?; DROP TABLE keys";
+  const projects = () => database.prepare("SELECT name, keep_contents, retention_days FROM projects").all();
+  const open = async (settings = {}) => {
+    const { owned } = await newSecretKey("test");
+    database.exec(openProjectSql(namedProject(name, settings), [owned]));
+  };
+  await open();
+  expect(projects()).toEqual([{ name, keep_contents: 1, retention_days: null }]);
+  await open({ retentionDays: 30 });
+  await open({ keepContents: false });
+  await open();
+  expect(projects()).toEqual([{ name, keep_contents: 0, retention_days: 30 }]);
+  const keys = "SELECT count(*) AS n FROM keys JOIN projects ON projects.id = keys.project_id";
+  expect(database.prepare(keys).get()).toEqual({ n: 4 });
 });
 
 it("writes values as SQL literals that cannot end early", () => {

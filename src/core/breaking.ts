@@ -1,30 +1,55 @@
 import type { JsonObject } from "../contract/chat.ts";
 import type { BreakingChange } from "../contract/templates.ts";
 import { isObject } from "./json.ts";
+import { type Comparison, followed, means, narrowing, newComparison } from "./schemaNarrowing.ts";
 import { propertiesOf, requiredOf } from "./schemaPaths.ts";
 
-/** What would break callers who give variables for `before` when `after` takes its place; nested names are dotted. */
-export function breakingChanges(before: JsonObject, after: JsonObject, prefix = ""): BreakingChange[] {
+/** A part of a schema before and after. */
+type Parts = { old: JsonObject; now: JsonObject };
+
+/**
+ * What would break callers who give variables for `before` when `after` takes its place; nested names are dotted, `*`
+ * is a list's element, and an empty name means the variables together. It errs on the side of naming a change: a
+ * keyword whose meaning is not compared counts once it differs. A property that `before` did not list is taken as one
+ * that callers do not give.
+ */
+export function breakingChanges(before: JsonObject, after: JsonObject): BreakingChange[] {
+  const comparison = newComparison(before, after);
+  const parts = { old: before, now: after };
+  const reason = narrowing(before, after, comparison);
+  const together: BreakingChange[] = reason
+    ? [{ variable: "", change: "type_narrowed", message: `the schema of the variables ${reason}` }]
+    : [];
+  return [...memberChanges(parts, "", comparison), ...together];
+}
+
+function memberChanges({ old, now }: Parts, prefix: string, comparison: Comparison): BreakingChange[] {
   const changes: BreakingChange[] = [];
-  const old = propertiesOf(before);
-  const now = propertiesOf(after);
-  for (const [name, property] of Object.entries(now)) {
+  const before = propertiesOf(old);
+  const after = propertiesOf(now);
+  for (const name of new Set([...Object.keys(after), ...requiredOf(now)])) {
     const variable = prefix + name;
-    if (mustBeGiven(after, name) && !(Object.hasOwn(old, name) && mustBeGiven(before, name)))
+    const known = Object.hasOwn(before, name);
+    if (mustBeGiven(now, name) && !mustBeGiven(old, name))
       changes.push({
         variable,
         change: "required_added",
-        message: Object.hasOwn(old, name) ? `"${variable}" is now required` : `"${variable}" is new and required`,
+        message: known ? `"${variable}" is now required` : `"${variable}" is new and required`,
       });
-    else if (hasDefault(before, name) && !hasDefault(after, name))
+    else if (hasDefault(old, name) && !hasDefault(now, name))
       changes.push({ variable, change: "required_added", message: `"${variable}" has lost its default` });
-    if (Object.hasOwn(old, name)) changes.push(...narrowed(old[name], property, variable));
+    if (known && Object.hasOwn(after, name))
+      changes.push(...narrowed({ old: before[name], now: after[name] }, variable, comparison));
   }
-  // Only the outermost names are closed: a nested object takes properties that its schema does not list.
-  if (prefix === "")
-    for (const name of Object.keys(old))
-      if (!Object.hasOwn(now, name))
-        changes.push({ variable: name, change: "removed", message: `"${name}" is no longer a variable` });
+  for (const name of Object.keys(before)) {
+    const variable = prefix + name;
+    if (Object.hasOwn(after, name)) continue;
+    // The outermost names are closed; a nested object says itself what it does with properties it does not list.
+    if (prefix === "" || now["additionalProperties"] === false || now["unevaluatedProperties"] === false)
+      changes.push({ variable, change: "removed", message: `"${variable}" is no longer a variable` });
+    else if ("additionalProperties" in now)
+      changes.push(...narrowed({ old: before[name], now: now["additionalProperties"] }, variable, comparison));
+  }
   return changes;
 }
 
@@ -37,63 +62,41 @@ function hasDefault(schema: JsonObject, name: string): boolean {
   return isObject(property) && "default" in property;
 }
 
-const lowerBounds = ["minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"];
-const upperBounds = ["maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"];
-/** Keywords that say nothing about what is accepted, and those compared one by one. */
-const understood = new Set([
-  ...["title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "$comment"],
-  ...["type", "enum", "const", "properties", "required", "items"],
-  ...lowerBounds,
-  ...upperBounds,
-]);
+function narrowed(part: { old: unknown; now: unknown }, variable: string, comparison: Comparison): BreakingChange[] {
+  if (part.now === true || part.old === false) return [];
+  if (part.now === false) return [{ variable, change: "type_narrowed", message: `"${variable}" is no longer taken` }];
+  const old = isObject(part.old) ? part.old : {};
+  const now = isObject(part.now) ? part.now : {};
+  if (!("$ref" in old) && !("$ref" in now)) return partChanges({ old, now }, variable, comparison);
+  // Definitions may refer to themselves and to each other: each pair is compared once.
+  const pair = JSON.stringify([old, now]);
+  const breaks = comparison.compared.get(pair);
+  if (breaks !== undefined) return breaks ? [redefined(variable)] : [];
+  comparison.compared.set(pair, false);
+  const [before, after] = [followed(old, comparison.before), followed(now, comparison.after)];
+  const unsure = means(old, now, comparison) ? [] : [redefined(variable)];
+  const changes = before && after ? partChanges({ old: before, now: after }, variable, comparison) : unsure;
+  comparison.compared.set(pair, changes.length > 0);
+  return changes;
+}
 
-function narrowed(before: unknown, after: unknown, variable: string): BreakingChange[] {
-  if (after === true || before === false) return [];
-  const old = isObject(before) ? before : {};
-  const now = isObject(after) ? after : { not: {} };
-  const reason = narrowing(old, now);
+function redefined(variable: string): BreakingChange {
+  return { variable, change: "type_narrowed", message: `"${variable}" changed its definition` };
+}
+
+function partChanges({ old, now }: Parts, variable: string, comparison: Comparison): BreakingChange[] {
+  const reason = narrowing(old, now, comparison);
   if (reason) return [{ variable, change: "type_narrowed", message: `"${variable}" ${reason}` }];
-  const items = "items" in now ? narrowed(old["items"] ?? true, now["items"], `${variable}.*`) : [];
-  return [...breakingChanges(old, now, `${variable}.`), ...items];
-}
-
-/** Why `now` may refuse what `old` accepts; keywords it does not understand count as narrower once they change. */
-function narrowing(old: JsonObject, now: JsonObject): string | undefined {
-  const lost = lostTypes(old["type"], now["type"]);
-  if (lost) return lost;
-  const values = valuesOf(now);
-  if (values) {
-    const accepted = valuesOf(old);
-    const refused = accepted?.find((value) => !values.includes(value));
-    if (!accepted) return "now takes only listed values";
-    if (refused !== undefined) return `no longer takes ${refused}`;
-  }
-  for (const keyword of lowerBounds)
-    if (isNumber(now[keyword]) && !(isNumber(old[keyword]) && old[keyword] >= now[keyword]))
-      return `has a tighter ${keyword}`;
-  for (const keyword of upperBounds)
-    if (isNumber(now[keyword]) && !(isNumber(old[keyword]) && old[keyword] <= now[keyword]))
-      return `has a tighter ${keyword}`;
-  for (const [keyword, value] of Object.entries(now))
-    if (!understood.has(keyword) && JSON.stringify(value) !== JSON.stringify(old[keyword]))
-      return `changed its ${keyword}`;
-  return undefined;
-}
-
-function lostTypes(before: unknown, after: unknown): string | undefined {
-  if (after === undefined) return undefined;
-  const now = [after].flat();
-  if (before === undefined) return `now takes only ${now.join(", ")}`;
-  const lost = [before].flat().filter((type) => !now.includes(type) && !(type === "integer" && now.includes("number")));
-  return lost.length > 0 ? `no longer takes ${lost.join(", ")}` : undefined;
-}
-
-/** The values a schema lists, as JSON. */
-function valuesOf(schema: JsonObject): string[] | undefined {
-  if ("const" in schema) return [JSON.stringify(schema["const"])];
-  return Array.isArray(schema["enum"]) ? schema["enum"].map((value) => JSON.stringify(value)) : undefined;
-}
-
-function isNumber(value: unknown): value is number {
-  return typeof value === "number";
+  const items =
+    "items" in now ? narrowed({ old: old["items"] ?? true, now: now["items"] }, `${variable}.*`, comparison) : [];
+  // Of the properties that neither schema lists.
+  const others =
+    "additionalProperties" in now
+      ? narrowed(
+          { old: old["additionalProperties"] ?? true, now: now["additionalProperties"] },
+          `${variable}.*`,
+          comparison,
+        )
+      : [];
+  return [...memberChanges({ old, now }, `${variable}.`, comparison), ...items, ...others];
 }

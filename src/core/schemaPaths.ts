@@ -1,13 +1,16 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { isObject } from "./json.ts";
+import { definitionOf } from "./schemaReferences.ts";
 
 /** What is known of a part of a schema: its object form, `open` when it may be anything, undefined when it is not declared. */
 export type SchemaPart = JsonObject | "open" | undefined;
 
+/** The schemas of an object's listed properties, by name; empty when it lists none. */
 export function propertiesOf(schema: JsonObject): JsonObject {
   return isObject(schema["properties"]) ? schema["properties"] : {};
 }
 
+/** The names that an object must have. */
 export function requiredOf(schema: JsonObject): readonly string[] {
   return Array.isArray(schema["required"]) ? schema["required"].filter((name) => typeof name === "string") : [];
 }
@@ -59,17 +62,13 @@ function mayBe(schema: JsonObject, type: "array" | "object"): boolean {
 }
 
 /** Follows local references (`#/$defs/name`), a bounded number of times; others count as open. */
-function dereferenced(schema: SchemaPart, root: JsonObject): SchemaPart {
+export function dereferenced(schema: SchemaPart, root: JsonObject): SchemaPart {
   let current = schema;
   for (let hops = 0; hops < 8; hops += 1) {
     if (current === undefined || current === "open") return current;
     const reference = current["$ref"];
     if (typeof reference !== "string") return current;
-    if (!reference.startsWith("#/")) return "open";
-    let target: unknown = root;
-    for (const key of reference.slice(2).split("/"))
-      target = isObject(target) ? target[key.replaceAll("~1", "/").replaceAll("~0", "~")] : undefined;
-    current = part(target);
+    current = part(definitionOf(reference, root));
   }
   return "open";
 }

@@ -5,7 +5,7 @@ import type { Variables } from "../contract/templates.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { missingVariable } from "./render.ts";
-import { propertiesOf, requiredOf } from "./schemaPaths.ts";
+import { dereferenced, propertiesOf, requiredOf } from "./schemaPaths.ts";
 import type { VariableUse } from "./variableUses.ts";
 
 /**
@@ -20,7 +20,7 @@ export function completeVariables(schema: JsonObject, given: Variables, uses: re
   for (const name of names)
     if (!Object.hasOwn(declared, name))
       throw new AppError("invalid_request", `The template has no variable "${name}".`, { param: `variables.${name}` });
-  const complete = withDefaults(schema, given) as Variables;
+  const complete = withDefaults(schema, given, schema) as Variables;
   for (const name of requiredOf(schema)) {
     if (Object.hasOwn(complete, name)) continue;
     const use = uses.find((candidate) => candidate.path[0] === name);
@@ -31,13 +31,14 @@ export function completeVariables(schema: JsonObject, given: Variables, uses: re
   return complete;
 }
 
-function withDefaults(schema: unknown, value: unknown): unknown {
+function withDefaults(part: unknown, value: unknown, root: JsonObject): unknown {
+  const schema = isObject(part) ? dereferenced(part, root) : undefined;
   if (!isObject(schema)) return value;
-  if (Array.isArray(value)) return value.map((item) => withDefaults(schema["items"], item));
+  if (Array.isArray(value)) return value.map((item) => withDefaults(schema["items"], item, root));
   if (!isObject(value)) return value;
   const entries = Object.entries(value).map(([name, inner]): [string, unknown] => [
     name,
-    Object.hasOwn(propertiesOf(schema), name) ? withDefaults(propertiesOf(schema)[name], inner) : inner,
+    Object.hasOwn(propertiesOf(schema), name) ? withDefaults(propertiesOf(schema)[name], inner, root) : inner,
   ]);
   for (const [name, property] of Object.entries(propertiesOf(schema)))
     if (!Object.hasOwn(value, name) && isObject(property) && "default" in property)

@@ -106,6 +106,12 @@ describe("variables given by a caller", () => {
     required: ["name", "tone"],
   };
 
+  it("get the defaults of definitions that the schema refers to", () => {
+    const $defs = { user: { type: "object", properties: { city: { default: "Rome" } }, required: ["city"] } };
+    const referring = { type: "object", properties: { user: { $ref: "#/$defs/user" } }, $defs };
+    expect(completeVariables(referring, { user: {} })).toEqual({ user: { city: "Rome" } });
+  });
+
   it("get the schema's defaults, inside objects and lists too, and leave the caller's as they were", () => {
     const given = { name: "Ann", user: { age: 4 }, tags: [{}, { weight: 2 }] };
     expect(completeVariables(schema, given)).toEqual({

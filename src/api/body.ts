@@ -7,7 +7,7 @@ const jsonType = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)\s*(?:;|$)/i;
 
 /**
  * A request's body as text: `unsupported_media_type` when it calls itself something other than JSON, `too_large` past
- * `maxBodyBytes` however it is sent, `invalid_request` when it is not UTF-8.
+ * `maxBodyBytes` however it is sent, `invalid_request` when it breaks off or is not UTF-8.
  */
 export async function readBodyText(request: Request): Promise<string> {
   const type = request.headers.get("content-type");
@@ -16,10 +16,16 @@ export async function readBodyText(request: Request): Promise<string> {
   if (Number(request.headers.get("content-length") ?? 0) > limits.maxBodyBytes) throw tooLarge();
   const parts: Uint8Array[] = [];
   let length = 0;
-  for await (const part of request.body ?? []) {
-    length += part.length;
-    if (length > limits.maxBodyBytes) throw tooLarge();
-    parts.push(part);
+  try {
+    for await (const part of request.body ?? []) {
+      length += part.length;
+      if (length > limits.maxBodyBytes) throw tooLarge();
+      parts.push(part);
+    }
+  } catch (cause) {
+    if (cause instanceof AppError) throw cause;
+    // A client that left, or framing that is none.
+    throw new AppError("invalid_request", "The body broke off.", { cause });
   }
   return decode(parts, length);
 }

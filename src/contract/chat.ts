@@ -20,7 +20,12 @@ export type ChatMessage = z.infer<typeof ChatMessage>;
 
 export const Tool = z.looseObject({ type: z.string() });
 
-export const ToolChoice = z.union([z.enum(["none", "auto", "required"]), z.looseObject({ type: z.string() })]);
+export const ToolChoice = z.union([
+  z.enum(["none", "auto", "required"]),
+  z.looseObject({ type: z.literal("function"), function: z.looseObject({ name: z.string().min(1) }) }),
+  // Kinds beside functions are the upstream's to know.
+  z.looseObject({ type: z.string().refine((type) => type !== "function", { message: "needs a `function.name`" }) }),
+]);
 
 export const ResponseFormat = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("text") }),

@@ -49,6 +49,8 @@ export const limits = {
   maxEventBytes: 1024 * 1024,
   /** Tokens an upstream may report for one completion; more is nonsense, and would overflow a day's sums. */
   maxTokenCount: 1_000_000_000,
+  /** Model and finish reason kept of an upstream's answer, characters each; they stand in every row of a list. */
+  maxNameChars: 200,
   /** Retry-After passed on to a client, seconds: a longer wait is no advice to a waiting caller. */
   maxRetryAfterSeconds: 3_600,
   /** Text of an upstream's error passed on, characters. */

@@ -3,27 +3,30 @@ import { limits } from "../contract/limits.ts";
 import type { Usage } from "../contract/runs.ts";
 import { isObject } from "./json.ts";
 
+/** A tool call as OpenAI shapes it; only these texts of it are kept, whatever else an upstream nests in one. */
+export type FoldedToolCall = { id: string; type: "function"; function: { name: string; arguments: string } };
+
 type Choice = {
   content: string;
   reasoning: string;
   hasContent: boolean;
   hasReasoning: boolean;
-  toolCalls: Map<number, JsonObject>;
+  toolCalls: Map<number, FoldedToolCall>;
   finishReason: string | null;
 };
 
 /** An answer as it has been read so far, the same for a stream and for a whole body. */
 export class Answer {
   model: string | null = null;
-  usage: Usage | null = null;
   /** True when a frame was not JSON. */
   malformed = false;
+  #usage: Usage | null = null;
   readonly #choices = new Map<number, Choice>();
 
   /** Reads a chunk of a stream or a whole completion; what does not look like one is left alone. */
   add(body: JsonObject): void {
-    if (typeof body["model"] === "string" && body["model"]) this.model = body["model"];
-    this.usage = readUsage(body["usage"]) ?? this.usage;
+    if (typeof body["model"] === "string" && body["model"]) this.model = body["model"].slice(0, limits.maxNameChars);
+    this.#usage = readUsage(body["usage"]) ?? this.#usage;
     if (!Array.isArray(body["choices"])) return;
     for (const [position, choice] of body["choices"].entries()) {
       if (!isObject(choice)) continue;
@@ -31,6 +34,11 @@ export class Answer {
       const delta = choice["delta"] ?? choice["message"];
       this.#fold(index, isObject(delta) ? delta : {}, choice["finish_reason"]);
     }
+  }
+
+  /** The last valid usage; none at all where it counts no token of an answer that has some. */
+  get usage(): Usage | null {
+    return this.#usage?.completionTokens === 0 && this.begun ? null : this.#usage;
   }
 
   /** Whether a token, of content, reasoning or a tool call, has been seen. */
@@ -59,7 +67,7 @@ export class Answer {
     return this.#first?.hasReasoning ? this.#first.reasoning : null;
   }
 
-  get toolCalls(): JsonObject[] {
+  get toolCalls(): FoldedToolCall[] {
     return [...(this.#first?.toolCalls.values() ?? [])];
   }
 
@@ -80,8 +88,8 @@ export class Answer {
       };
       this.#choices.set(index, choice);
     }
-    const content = delta["content"];
-    if (typeof content === "string") {
+    const content = textOf(delta["content"]);
+    if (content !== null) {
       choice.hasContent = true;
       choice.content = this.#append(choice.content, content);
     }
@@ -92,7 +100,7 @@ export class Answer {
       choice.reasoning = this.#append(choice.reasoning, reasoning);
     }
     if (Array.isArray(delta["tool_calls"])) foldToolCalls(choice.toolCalls, delta["tool_calls"]);
-    if (typeof finishReason === "string") choice.finishReason = finishReason;
+    if (typeof finishReason === "string") choice.finishReason = finishReason.slice(0, limits.maxNameChars);
   }
 
   /** Text is kept up to what a row can hold twice over; the store cuts exactly. */
@@ -103,24 +111,25 @@ export class Answer {
 }
 
 /** Tool calls come in fragments: id and name first, then pieces of the arguments, told apart by `index`. */
-function foldToolCalls(calls: Map<number, JsonObject>, fragments: unknown[]): void {
+function foldToolCalls(calls: Map<number, FoldedToolCall>, fragments: unknown[]): void {
   for (const [position, fragment] of fragments.entries()) {
     if (!isObject(fragment)) continue;
     const index = typeof fragment["index"] === "number" ? fragment["index"] : position;
-    const known = calls.get(index);
-    const { index: _, ...rest } = fragment;
-    if (!known) {
-      calls.set(index, structuredClone(rest));
-      continue;
-    }
-    const piece = isObject(rest["function"]) ? rest["function"] : {};
-    const target = isObject(known["function"]) ? known["function"] : {};
-    if (typeof piece["name"] === "string" && !target["name"]) target["name"] = piece["name"];
-    if (typeof piece["arguments"] === "string")
-      target["arguments"] = `${target["arguments"] ?? ""}${piece["arguments"]}`;
-    known["function"] = target;
-    if (typeof rest["id"] === "string" && !known["id"]) known["id"] = rest["id"];
+    const piece = isObject(fragment["function"]) ? fragment["function"] : {};
+    const call = calls.get(index) ?? { id: "", type: "function", function: { name: "", arguments: "" } };
+    calls.set(index, call);
+    if (!call.id && typeof fragment["id"] === "string") call.id = fragment["id"];
+    if (!call.function.name && typeof piece["name"] === "string") call.function.name = piece["name"];
+    if (typeof piece["arguments"] === "string") call.function.arguments += piece["arguments"];
   }
+}
+
+/** Text of a content, which some upstreams send as parts; null when there is none. */
+function textOf(content: unknown): string | null {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return null;
+  const texts = content.map((part) => (isObject(part) && typeof part["text"] === "string" ? part["text"] : ""));
+  return texts.join("");
 }
 
 /** Usage as the upstream reports it; null when it is absent or makes no sense (a negative count, say). */

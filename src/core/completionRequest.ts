@@ -23,8 +23,8 @@ export type CompletionRequest = {
   stream: boolean;
   /** Whether the caller asked for a usage chunk. */
   includeUsage: boolean;
-  /** Path of the variables in the caller's request, for errors. */
-  variablesParam: string;
+  /** Where template, version and variables stand in the caller's request, for errors. */
+  params: { template: string; version: string; variables: string };
 };
 
 const templateModel = "template:";
@@ -45,7 +45,7 @@ export function fromCreateInput(input: CreateCompletionInput): CompletionRequest
     metadata: input.metadata ?? {},
     stream: false,
     includeUsage: false,
-    variablesParam: "variables",
+    params: { template: "template", version: "version", variables: "variables" },
   };
 }
 
@@ -69,7 +69,9 @@ export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest 
     metadata: metadata ?? {},
     stream: stream ?? false,
     includeUsage: stream_options?.include_usage === true,
-    variablesParam: named ? "metadata" : "prompt.variables",
+    params: named
+      ? { template: "model", version: "model", variables: "metadata" }
+      : { template: "prompt.id", version: "prompt.version", variables: "prompt.variables" },
   };
 }
 

@@ -1,9 +1,7 @@
-import type { JsonObject } from "../contract/chat.ts";
 import type { CompletionResult, CreateCompletionInput } from "../contract/completions.ts";
 import type { Answer } from "./answer.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { beginRun, type CompletionRunPorts } from "./completionRun.ts";
-import { isObject } from "./json.ts";
 import { type Prepared, type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
 import type { Ended } from "./runEnd.ts";
@@ -48,7 +46,7 @@ function result(prepared: Prepared, answer: Answer, { cost, output }: Ended): Co
     model: answer.model ?? start.modelAsked,
     content: answer.content,
     reasoning: answer.reasoning,
-    toolCalls: answer.toolCalls.map(toolCall),
+    toolCalls: answer.toolCalls.map(({ id, function: called }) => ({ id, ...called })),
     finishReason: answer.finishReason,
     usage: answer.usage,
     usageSource: answer.usage ? "upstream" : "unknown",
@@ -60,14 +58,5 @@ function result(prepared: Prepared, answer: Answer, { cost, output }: Ended): Co
       version: start.template.version,
       label: start.template.label,
     },
-  };
-}
-
-function toolCall(call: JsonObject): CompletionResult["toolCalls"][number] {
-  const target = isObject(call["function"]) ? call["function"] : {};
-  return {
-    id: String(call["id"] ?? ""),
-    name: String(target["name"] ?? ""),
-    arguments: String(target["arguments"] ?? ""),
   };
 }

@@ -3,7 +3,7 @@ import { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
-import { bodyError } from "./upstreamErrors.ts";
+import { bodyError, errorIn } from "./upstreamErrors.ts";
 
 export type GateOptions = {
   /** The client did not ask for usage: the chunk that carries only usage is kept from it. */
@@ -102,7 +102,7 @@ export class StreamGate {
       const [data] = eventData(text);
       if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
       const body = data === undefined ? undefined : this.#takeNamed(text, data);
-      if (body && isError(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
+      if (body && isErrorBody(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
       if (body && this.#options.hideUsage && isUsageOnly(body)) continue;
       passed.push(event);
     }
@@ -127,7 +127,7 @@ export class StreamGate {
   #takeNamed(event: string, data: string): Record<string, unknown> | undefined {
     if (!errorEvent.test(event)) return this.#take(data);
     const body = parse(data);
-    return isObject(body) && isError(body) ? body : { error: isObject(body) ? body : data };
+    return isObject(body) && isErrorBody(body) ? body : { error: isObject(body) ? body : data };
   }
 
   #take(data: string): Record<string, unknown> | undefined {
@@ -137,7 +137,7 @@ export class StreamGate {
       this.answer.malformed = true;
       return undefined;
     }
-    if (isError(body)) return body;
+    if (isErrorBody(body)) return body;
     this.#sawEvent = true;
     this.answer.add(body);
     if (!this.#begun && this.answer.begun) {
@@ -155,9 +155,8 @@ function tooLong(): Passage {
   };
 }
 
-/** An `error` of null stands in some upstreams' ordinary chunks. */
-export function isError(body: Record<string, unknown>): boolean {
-  return isObject(body["error"]) || typeof body["error"] === "string";
+function isErrorBody(body: Record<string, unknown>): boolean {
+  return errorIn(body) !== undefined;
 }
 
 function isUsageOnly(body: Record<string, unknown>): boolean {

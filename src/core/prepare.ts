@@ -78,7 +78,9 @@ function checkPublishable({ template, messages, model, fields }: CompletionReque
     throw refuse("version", "a publishable key runs the label production only");
   if (messages.length > 0) throw refuse("messages", "a publishable key sends variables only");
   if (model !== undefined) throw refuse("model", "a publishable key keeps the template's model");
-  const [field] = Object.keys(fields).filter((name) => name !== "stream_options");
+  const { stream_options: options, ...others } = fields;
+  const more = isObject(options) ? Object.keys(options).filter((name) => name !== "include_usage") : [];
+  const field = Object.keys(others)[0] ?? more[0];
   if (field) throw refuse(field, "a publishable key keeps the template's parameters");
 }
 
@@ -111,31 +113,30 @@ async function fill(
   request: CompletionRequest,
   template: NonNullable<CompletionRequest["template"]>,
 ): Promise<Filled> {
-  const resolved = await ports.resolveTemplate(principal.projectId, template.name, template.selector);
-  if (principal.kind === "publishable" && !resolved.listed)
-    throw new AppError("not_found", `There is no template named ${template.name}.`, { param: "template" });
-  const split = template.inMetadata
-    ? splitMetadata(request.metadata, resolved.variables)
-    : { variables: template.variables, metadata: request.metadata };
   try {
+    const resolved = await ports.resolveTemplate(principal.projectId, template.name, template.selector);
+    if (principal.kind === "publishable" && !resolved.listed)
+      throw new AppError("not_found", `There is no template named ${template.name}.`, { param: "template" });
+    const split = template.inMetadata
+      ? splitMetadata(request.metadata, resolved.variables)
+      : { variables: template.variables, metadata: request.metadata };
     const rendered = renderPrompt(resolved, split.variables, request.messages);
     return { resolved, ...rendered, metadata: split.metadata };
   } catch (thrown) {
-    throw renamed(thrown, request.variablesParam);
+    throw renamed(thrown, request.params);
   }
 }
 
-/** Errors name `variables.X`; at this door the variables have another place. */
-function renamed(thrown: unknown, variablesParam: string): unknown {
-  if (!(thrown instanceof AppError) || variablesParam === "variables") return thrown;
-  if (thrown.param !== "variables" && !thrown.param?.startsWith("variables.")) return thrown;
-  const param = variablesParam + thrown.param.slice("variables".length);
-  const message = thrown.message.replace(thrown.param, param);
-  return new AppError(thrown.code, message, {
-    param,
-    cause: thrown,
-    ...(thrown.details && { details: thrown.details }),
-  });
+/** The use cases name `template`, `version` and `variables.X`; at each door these have a place of their own. */
+function renamed(thrown: unknown, places: CompletionRequest["params"]): unknown {
+  if (!(thrown instanceof AppError) || thrown.param === null) return thrown;
+  const [first = "", ...rest] = thrown.param.split(".");
+  const place = Object.entries(places).find(([name]) => name === first)?.[1];
+  if (place === undefined || place === first) return thrown;
+  const param = [place, ...rest].join(".");
+  const message = thrown.message.replace(`${thrown.param}:`, `${param}:`);
+  const { code, details } = thrown;
+  return new AppError(code, message, { param, cause: thrown, ...(details && { details }) });
 }
 
 /** Metadata that bears the name of a declared variable is that variable, read as the type its schema gives. */

@@ -116,12 +116,13 @@ class Pump {
       this.#reader = upstream.getReader();
       for (;;) {
         const { done, value } = await this.#reader.read();
-        this.#lastReadMs = this.#options.elapsedMs();
         const { bytes, end } = done ? gate.end() : gate.pass(value);
         if (bytes.length > 0) this.#held.push(bytes);
         if (end instanceof AppError && !this.#committed && !gate.sawEvent) return end;
         if (gate.sawEvent) this.#commit();
         if (this.#committed) for (const part of this.#held.splice(0)) await this.#write(part);
+        // A reader that was slow to take this must not make the upstream look silent.
+        this.#lastReadMs = this.#options.elapsedMs();
         if (end) return end instanceof AppError ? end : null;
       }
     } catch (thrown) {
@@ -165,8 +166,7 @@ class Pump {
       throw thrown;
     } finally {
       this.#writing = false;
-      // A reader that was slow to take this must not make the upstream look silent.
-      this.#lastReadMs = this.#lastWriteMs = this.#options.elapsedMs();
+      this.#lastWriteMs = this.#options.elapsedMs();
     }
   }
 

@@ -1,8 +1,7 @@
 import type { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
-import { isError } from "./gate.ts";
 import { isObject } from "./json.ts";
-import { bodyError } from "./upstreamErrors.ts";
+import { bodyError, errorIn } from "./upstreamErrors.ts";
 
 /** The body of an answer that calls itself a stream; anything else (an HTML page, JSON) is not passed on as one. */
 export async function streamOf(response: Response): Promise<ReadableStream<Uint8Array>> {
@@ -20,8 +19,13 @@ export function readCompletion(text: string, answer: Answer, secrets: readonly s
   } catch (cause) {
     throw new AppError("upstream_error", "The upstream's answer is not JSON.", { cause });
   }
-  if (isObject(body) && isError(body)) throw bodyError(body, secrets);
-  if (!isObject(body) || !Array.isArray(body["choices"]) || body["choices"].length === 0)
+  if (isObject(body) && errorIn(body) !== undefined) throw bodyError(body, secrets);
+  const choices = isObject(body) && Array.isArray(body["choices"]) ? body["choices"] : [];
+  if (
+    !isObject(body) ||
+    choices.length === 0 ||
+    !choices.every((choice) => isObject(choice) && isObject(choice["message"]))
+  )
     throw new AppError("upstream_error", "The upstream's answer is not a completion.");
   answer.add(body);
 }

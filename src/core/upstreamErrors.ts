@@ -1,4 +1,4 @@
-import type { ErrorCode } from "../contract/errors.ts";
+import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
@@ -8,30 +8,49 @@ const plainName = /^[A-Za-z_][A-Za-z0-9_.[\]]{0,63}$|^[0-9]{1,3}$/;
 
 /** An upstream's refusal by status, before anything was streamed, as the error our client sees. */
 export function statusError(response: Response, bodyText: string, secrets: readonly string[]): AppError {
-  const upstream = readError(bodyText);
-  const message =
-    cleanMessage(upstream.message ?? "", secrets) || `The upstream answered with status ${response.status}.`;
-  const details = { upstreamStatus: response.status, ...(upstream.code && { upstreamCode: upstream.code }) };
-  switch (response.status) {
+  const retryAfterSeconds = readRetryAfter(response.headers.get("retry-after"));
+  return refusal(response.status, reported(errorIn(parseObject(bodyText))), { secrets, retryAfterSeconds });
+}
+
+/** An error object that an upstream sent in place of a chunk or of a completion. */
+export function bodyError(body: JsonObject, secrets: readonly string[]): AppError {
+  const error = reported(errorIn(body));
+  return refusal(statusIn(error), error, { secrets, retryAfterSeconds: null });
+}
+
+/** The error that a body reports, on the whole or in one of its choices; `null` and `false` are none. */
+export function errorIn(body: JsonObject): unknown {
+  if (body["error"]) return body["error"];
+  if (!Array.isArray(body["choices"])) return undefined;
+  for (const choice of body["choices"]) if (isObject(choice) && isObject(choice["error"])) return choice["error"];
+  return undefined;
+}
+
+type Reported = { message?: string; param: string | null; code?: string; type?: string };
+type Around = { secrets: readonly string[]; retryAfterSeconds: number | null };
+
+function refusal(status: number, error: Reported, { secrets, retryAfterSeconds }: Around): AppError {
+  const message = cleanMessage(error.message ?? "", secrets) || `The upstream answered with status ${status}.`;
+  const details = { upstreamStatus: status, ...(error.code && { upstreamCode: error.code }) };
+  switch (status) {
     case 400:
     case 413:
     case 422:
-      return new AppError("invalid_request", message, { param: upstream.param, details });
+      return new AppError("invalid_request", message, { param: error.param, details });
     case 404:
-      return new AppError("not_found", message, { param: upstream.param, details });
+      return new AppError("not_found", message, { param: error.param, details });
     case 401:
+    case 402:
     case 403:
-      // Our credentials at the upstream are at fault, not the caller's; its text may quote them.
+      // Our account at the upstream is at fault, not the caller's key; its text may quote either.
       return new AppError("upstream_error", "The upstream refused weir's credentials.", {
-        details: { upstreamStatus: response.status },
+        details: { upstreamStatus: status },
       });
-    case 429: {
-      const retryAfterSeconds = readRetryAfter(response.headers.get("retry-after"));
+    case 429:
       return new AppError("rate_limited", message, {
         details,
         ...(retryAfterSeconds !== null && { retryAfterSeconds }),
       });
-    }
     case 408:
     case 504:
       return new AppError("upstream_timeout", message, { details });
@@ -40,13 +59,11 @@ export function statusError(response: Response, bodyText: string, secrets: reado
   }
 }
 
-/** An error object that an upstream sent in place of a chunk or of a completion. */
-export function bodyError(body: Record<string, unknown>, secrets: readonly string[]): AppError {
-  const { message, code } = readError(JSON.stringify(body));
-  const kind: ErrorCode = code === "429" || code === "rate_limit_exceeded" ? "rate_limited" : "upstream_error";
-  return new AppError(kind, cleanMessage(message ?? "", secrets) || "The upstream reported an error.", {
-    details: code ? { upstreamCode: code } : {},
-  });
+/** The status that an error without one stands for: its code where that is a status, else its type. */
+function statusIn({ code, type }: Reported): number {
+  if (/^[45][0-9]{2}$/.test(code ?? "")) return Number(code);
+  if (type === "invalid_request_error") return 400;
+  return type === "rate_limit_error" || code === "rate_limit_exceeded" ? 429 : 502;
 }
 
 /** Seconds from a Retry-After header (seconds or a date), capped; null when it says nothing usable. */
@@ -58,21 +75,24 @@ export function readRetryAfter(header: string | null, nowMs = Date.now()): numbe
   return Math.min(seconds, limits.maxRetryAfterSeconds);
 }
 
-function readError(text: string): { message?: string; param: string | null; code?: string } {
-  let body: unknown;
+function parseObject(text: string): JsonObject {
   try {
-    body = JSON.parse(text);
+    const body: unknown = JSON.parse(text);
+    return isObject(body) ? body : {};
   } catch {
-    return { param: null };
+    return {};
   }
-  const error = isObject(body) ? body["error"] : undefined;
+}
+
+function reported(error: unknown): Reported {
   if (typeof error === "string") return { message: error, param: null };
   if (!isObject(error)) return { param: null };
-  const { message, param, code } = error;
+  const { message, param, code, type } = error;
   return {
     ...(typeof message === "string" && { message }),
     param: typeof param === "string" && plainName.test(param) ? param : null,
     ...(plainName.test(String(code ?? "")) && { code: String(code) }),
+    ...(typeof type === "string" && { type }),
   };
 }
 

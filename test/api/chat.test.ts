@@ -224,6 +224,7 @@ describe("what upstreams refuse or break", () => {
     [404, 404, "invalid_request_error"],
     [422, 400, "invalid_request_error"],
     [401, 502, "api_error"],
+    [402, 502, "api_error"],
     [403, 502, "api_error"],
     [429, 429, "rate_limit_error"],
     [500, 502, "api_error"],
@@ -249,6 +250,9 @@ describe("what upstreams refuse or break", () => {
     ["an empty body", new Response("")],
     ["an error in a 200", Response.json({ error: { message: "overloaded" } })],
     ["no choices", Response.json({ id: "x" })],
+    ["an empty choice", Response.json({ model: "m", choices: [{}] })],
+    ["an error in a choice", Response.json({ choices: [{ message: { content: "" }, error: { message: "broke" } }] })],
+    ["a list of errors", Response.json({ error: ["broke"], choices: [] })],
     ["a redirect", new Response(null, { status: 302, headers: { location: "http://elsewhere.test/" } })],
   ])("answers 502 for %s", async (_name, answer) => {
     using _calls = scriptUpstream(() => answer.clone());
@@ -297,6 +301,36 @@ describe("what upstreams refuse or break", () => {
       expect(response.status).toBe(502);
       expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ error_code: "upstream_error" });
     }
+  });
+
+  it("keeps a deeply nested answer from breaking anything", async () => {
+    const nested = `${"[".repeat(50_000)}${"]".repeat(50_000)}`;
+    const body = `{"choices":[{"finish_reason":"stop","message":{"content":"ok","tool_calls":[{"id":"a","x":${nested}}]}}]}`;
+    using _calls = scriptUpstream(() => new Response(body, { headers: { "content-type": "application/json" } }));
+    const { response, settled } = await chat(secret);
+    await settled();
+    expect(response.status).toBe(200);
+    expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ status: "succeeded" });
+  });
+
+  it("keeps an enormous model name or finish reason out of the run log", async () => {
+    const huge = "x".repeat(500_000);
+    const choices = [{ index: 0, finish_reason: huge, message: { role: "assistant", content: "ok" } }];
+    using _calls = scriptUpstream(() => completion("ok", { model: huge, choices }));
+    const { response, settled } = await chat(secret);
+    await settled();
+    const run = await storedRun(response.headers.get("x-weir-run-id"));
+    expect(String(run?.["model_answered"])).toHaveLength(200);
+    expect(String(run?.["finish_reason"])).toHaveLength(200);
+  });
+
+  it("does not take zero tokens for the count of an answer that has text", async () => {
+    const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+    using _calls = scriptUpstream(() => completion("text", { usage }));
+    const { response, settled } = await chat(secret, { model: "deepseek/deepseek-r1-distill-qwen-32b" });
+    await settled();
+    const run = await storedRun(response.headers.get("x-weir-run-id"));
+    expect(run).toMatchObject({ usage_source: "unknown", cost_micros: null });
   });
 
   it("does not let an upstream's code or param carry anything but a name", async () => {

@@ -32,7 +32,7 @@ const parameters: Record<string, { good: unknown[]; bad: unknown[] }> = {
   tools: { good: [[tool]], bad: [tool, [1]] },
   tool_choice: {
     good: ["none", "auto", "required", { type: "function", function: { name: "f" } }],
-    bad: ["always", 1],
+    bad: ["always", 1, { type: "function" }, { type: "function", function: {} }],
   },
   parallel_tool_calls: { good: [true, false], bad: ["no"] },
   verbosity: { good: ["low", "medium", "high"], bad: ["loud", 1] },

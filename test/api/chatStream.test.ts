@@ -82,6 +82,16 @@ describe("a streamed completion", () => {
     expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({ status: "failed" });
   });
 
+  it("passes an upstream's complaint about the request on as the caller's error, first in a stream too", async () => {
+    const error = { message: "context too long", type: "invalid_request_error", code: 400 };
+    using _calls = scriptUpstream(() => events(event({ error })));
+    const { response } = await stream();
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      error: { message: "context too long", type: "invalid_request_error" },
+    });
+  });
+
   it.each([
     ["an empty stream", () => events()],
     ["comments alone", () => events(": a\n\n: b\n\n")],
@@ -96,6 +106,16 @@ describe("a streamed completion", () => {
   });
 
   it.each([
+    [
+      "an error in a choice",
+      () =>
+        events(
+          delta("a"),
+          event({ choices: [{ delta: {}, finish_reason: "error", error: { message: "see upstream.test" } }] }),
+          done,
+        ),
+    ],
+    ["a list of errors", () => events(delta("a"), event({ error: ["at upstream.test"] }), done)],
     ["an error object", () => events(delta("a"), event({ error: { message: "broke at https://up.example/" } }), done)],
     ["an end without a finish reason", () => events(delta("a"))],
     ["[DONE] without a finish reason", () => events(delta("a"), done)],
@@ -108,7 +128,7 @@ describe("a streamed completion", () => {
     expect(response.status).toBe(200);
     expect(text.startsWith(delta("a"))).toBe(true);
     expect(JSON.parse(text.slice(delta("a").length + "data: ".length))).toMatchObject({ error: { type: "api_error" } });
-    expect(text).not.toMatch(/\[DONE\]|up\.example/);
+    expect(text).not.toMatch(/\[DONE\]|up\.example|upstream\.test/);
     const id = response.headers.get("x-weir-run-id");
     expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_error" });
     expect((await storedContents(id))?.answer).toContain('"a"');
@@ -125,19 +145,22 @@ describe("a streamed completion", () => {
     expect(text).not.toContain("[DONE]");
   });
 
-  it("times out a stream that falls silent, keeps the partial text and stops the upstream", async () => {
-    const upstream = controlled();
-    using calls = scriptUpstream(() => upstream.response);
-    upstream.send(delta("part"));
-    const { response, settled } = await stream({}, { UPSTREAM_IDLE_TIMEOUT_MS: "150" });
-    const text = await response.text();
-    await settled();
-    expect(text).toContain("upstream_timeout");
-    expect(calls[0]?.signal.aborted).toBe(true);
-    const id = response.headers.get("x-weir-run-id");
-    expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_timeout" });
-    expect((await storedContents(id))?.answer).toContain("part");
-  });
+  it.each(["150", "900"])(
+    "times out a stream silent for %s ms, keeps the partial text and stops the upstream",
+    async (idle) => {
+      const upstream = controlled();
+      using calls = scriptUpstream(() => upstream.response);
+      upstream.send(delta("part"));
+      const { response, settled } = await stream({}, { UPSTREAM_IDLE_TIMEOUT_MS: idle });
+      const text = await response.text();
+      await settled();
+      expect(text).toContain("fell silent");
+      expect(calls[0]?.signal.aborted).toBe(true);
+      const id = response.headers.get("x-weir-run-id");
+      expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_timeout" });
+      expect((await storedContents(id))?.answer).toContain("part");
+    },
+  );
 
   it("answers 504 when no token comes in time", async () => {
     const upstream = controlled();

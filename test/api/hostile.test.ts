@@ -47,6 +47,7 @@ describe.each(doors)("hostile bodies on %s", (path) => {
     ["nested and never closed", "{".repeat(100), 400],
     ["not JSON", "{oops", 400],
     ["empty", "", 400],
+    ["broken off", () => new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) }), 400],
     ["a JSON string", '"x"', 400],
     ["a JSON array", "[1,2]", 400],
     ["null", "null", 400],
@@ -161,6 +162,15 @@ describe("hostile addresses and methods", () => {
       const { response } = await callWeir(path, { headers: { authorization } });
       expect(response.status).toBe(401);
     }
+  });
+
+  it("a single call that asks for a stream of lines is answered as JSON, with its request's id", async () => {
+    const headers = { "trpc-accept": "application/jsonl" };
+    const { response } = await callWeir("/trpc/runs.get?input=1", { secret, headers });
+    expect(response.headers.get("content-type")).toContain("application/json");
+    expect(await response.json()).toMatchObject({
+      error: { data: { weir: { requestId: expect.stringMatching(/^req_/) } } },
+    });
   });
 
   it("a batch too large is refused with its request's id", async () => {

@@ -140,9 +140,11 @@ describe("a stored template through the OpenAI door", () => {
     [{ prompt: { id: "letter", variables: { text: 1 } } }, 400, "prompt.variables.text"],
     [{ prompt: { id: "letter", variables: { text: "x", other: 1 } } }, 400, "prompt.variables.other"],
     [{ model: "template:letter", messages: [], metadata: { count: "many", text: "x" } }, 400, "metadata.count"],
-    [{ prompt: { id: "letter", version: 99, variables: { text: "x" } } }, 404, "version"],
-    [{ prompt: { id: "letter", version: "staging", variables: { text: "x" } } }, 404, "version"],
-    [{ prompt: { id: "nobody" } }, 404, null],
+    [{ prompt: { id: "letter", version: 99, variables: { text: "x" } } }, 404, "prompt.version"],
+    [{ prompt: { id: "letter", version: "staging", variables: { text: "x" } } }, 404, "prompt.version"],
+    [{ prompt: { id: "nobody" } }, 404, "prompt.id"],
+    [{ model: "template:nobody", messages: [] }, 404, "model"],
+    [{ model: "template:letter@nothing", messages: [], metadata: { text: "x" } }, 404, "model"],
     [{ prompt: { id: "modelless" } }, 400, "model"],
     [{ prompt: { id: "hollow" } }, 400, "messages"],
     [{ prompt: { id: "letter" }, model: "template:letter" }, 400, "prompt"],
@@ -154,7 +156,7 @@ describe("a stored template through the OpenAI door", () => {
     const { response } = await callWeir("/v1/chat/completions", { secret, body });
     expect(response.status).toBe(status);
     const { error } = (await response.json()) as { error: { param: string | null } };
-    if (param !== null) expect(error.param).toBe(param);
+    expect(error.param).toBe(param);
     expect(calls).toHaveLength(0);
     expect(await env.DB.prepare("SELECT count(*) n FROM runs").first("n")).toBe(before);
   });
@@ -255,6 +257,7 @@ describe("a publishable key", () => {
     [{ prompt: { id: "letter", variables: { text: "x" } }, model: "other" }, 403],
     [{ prompt: { id: "letter", variables: { text: "x" } }, temperature: 2 }, 403],
     [{ prompt: { id: "letter", variables: { text: "x" } }, tools: [] }, 403],
+    [{ prompt: { id: "letter", variables: { text: "x" } }, stream: true, stream_options: { evil: 1 } }, 403],
     [{ prompt: { id: "bill", variables: { text: "x" } } }, 404],
   ])("cannot do %j", async (body, status) => {
     using calls = scriptUpstream(() => completion("ok"));

@@ -176,6 +176,11 @@ describe("what reaches the client", () => {
     ]);
   });
 
+  it("reads content that comes in parts", () => {
+    const parts = [{ type: "text", text: "a" }, { type: "image_url" }, { type: "text", text: "b" }];
+    expect(through([chunk({ content: parts }, "stop"), done]).answer.content).toBe("ab");
+  });
+
   it("tells the first token once, and not for a chunk that only names the role", () => {
     const gate = new StreamGate({ hideUsage: true, secrets: [] });
     let times = 0;

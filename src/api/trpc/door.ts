@@ -19,7 +19,7 @@ export async function trpcDoor(request: Request, context: RequestContext): Promi
     throw new AppError("invalid_request", `A batch holds at most ${limits.maxBatchCalls} calls.`);
   return fetchRequestHandler({
     endpoint: "/trpc",
-    req: request.method === "POST" ? await checked(request) : request,
+    req: await checked(request),
     router: appRouter,
     maxBatchSize: limits.maxBatchCalls,
     createContext: () => context,
@@ -33,9 +33,13 @@ export async function trpcDoor(request: Request, context: RequestContext): Promi
 }
 
 async function checked(request: Request): Promise<Request> {
+  const headers = new Headers(request.headers);
+  // Only batches stream; asked for one call, tRPC would refuse this before there is a request id to tell.
+  if (!new URL(request.url).searchParams.has("batch")) headers.delete("trpc-accept");
+  const { url, method, signal } = request;
+  if (method !== "POST") return new Request(url, { method, headers, signal });
   const body = await readBodyText(request);
   if (body !== "") parseJson(body);
-  const headers = new Headers(request.headers);
   headers.set("content-type", "application/json");
-  return new Request(request.url, { method: "POST", headers, body, signal: request.signal });
+  return new Request(url, { method, headers, body, signal });
 }

@@ -28,11 +28,19 @@ export const VersionNumber = z.number().int().min(1);
 export const Selector = z.union([VersionNumber, LabelName, z.literal("latest")]);
 export type Selector = z.infer<typeof Selector>;
 
-/** A message of a template: its texts are Mustache. Unknown fields pass to the upstream. */
-export const TemplateMessage = z.looseObject({
-  role: Role,
-  content: z.union([z.string(), z.array(ContentPart)]),
-});
+/**
+ * A message of a template: the texts of its content are Mustache. Unknown fields pass to the upstream as they are, so
+ * braces in a tool call's arguments stay braces. Only an assistant that calls tools may have no content.
+ */
+export const TemplateMessage = z
+  .looseObject({
+    role: Role,
+    content: z.union([z.string(), z.array(ContentPart), z.null()]).optional(),
+  })
+  .refine((message) => typeof message.content === "string" || Array.isArray(message.content) || callsTools(message), {
+    message: "a text or a list of parts; null only beside an assistant's `tool_calls`",
+    path: ["content"],
+  });
 export type TemplateMessage = z.infer<typeof TemplateMessage>;
 
 /** Where the caller's messages (a history) are inserted. */
@@ -42,14 +50,27 @@ export const Placeholder = z.strictObject({
 });
 export type Placeholder = z.infer<typeof Placeholder>;
 
+function callsTools(message: Record<string, unknown>): boolean {
+  const { role, tool_calls: calls, function_call: call } = message;
+  return (
+    role === "assistant" && ((Array.isArray(calls) && calls.length > 0) || (typeof call === "object" && call !== null))
+  );
+}
+
+/**
+ * What stands in a template's `messages`: of type `placeholder`, or else a message. Not a union, whose errors would
+ * name the fields of whichever branch.
+ */
+const TemplateEntry = z.custom<Placeholder | TemplateMessage>().superRefine((entry, context) => {
+  const isPlaceholder = typeof entry === "object" && entry !== null && "type" in entry && entry.type === "placeholder";
+  const { error } = (isPlaceholder ? Placeholder : TemplateMessage).safeParse(entry);
+  for (const issue of error?.issues ?? []) context.issues.push(issue as z.core.$ZodRawIssue);
+});
+
 /** What one immutable version holds: `messages` for a chat template, `text` for a snippet. */
 export const VersionContent = z
   .strictObject({
-    messages: z
-      .array(z.union([Placeholder, TemplateMessage]))
-      .min(1)
-      .max(limits.maxMessages)
-      .optional(),
+    messages: z.array(TemplateEntry).min(1).max(limits.maxMessages).optional(),
     text: z.string().optional(),
     /** JSON Schema of an object; inferred from the text when absent. */
     variables: JsonObject.optional(),

@@ -109,6 +109,7 @@ function inserted(
   const first = own.findIndex(isPlaceholder);
   const rendered = own.flatMap((message, index): readonly ChatMessage[] => {
     if (isPlaceholder(message)) return index === first ? history : [];
+    if (message.content === undefined) return [message];
     return [{ ...message, content: mapTexts(message.content, `messages.${index}.content`, render) }];
   });
   return first === -1 ? [...rendered, ...history] : rendered;

@@ -4,8 +4,9 @@ import { isObject } from "./json.ts";
 /** One Mustache text of a version, at its dotted path in the contents. */
 export type TemplateText = { path: string; text: string };
 
+/** Whether the caller's messages go here; all else in a template's `messages` is a message. */
 export function isPlaceholder(message: Placeholder | TemplateMessage): message is Placeholder {
-  return "type" in message && message["type"] === "placeholder" && !("role" in message);
+  return message["type"] === "placeholder";
 }
 
 /** All texts of a version that are rendered, in order. */

@@ -77,6 +77,17 @@ describe("rendering a version", () => {
     expect(prompt).not.toHaveProperty("text");
   });
 
+  it("passes tool calls on as they are, braces included, and fills what the tools answered", () => {
+    const call = { id: "c1", type: "function", function: { name: "look", arguments: '{"city":"{{city}}"}' } };
+    const messages = [
+      { role: "assistant" as const, content: null, tool_calls: [call] },
+      { role: "assistant" as const, tool_calls: [call] },
+      { role: "tool" as const, content: "{{weather}}", tool_call_id: "c1" },
+    ];
+    const prompt = renderPrompt(resolved({ messages }), { weather: "sunny" });
+    expect(prompt.messages).toStrictEqual([messages[0], messages[1], { ...messages[2], content: "sunny" }]);
+  });
+
   it("puts the caller's messages, untouched, at the first placeholder", () => {
     const messages = [{ role: "system" as const, content: "s" }, placeholder, { role: "user" as const, content: "u" }];
     const template = resolved({ messages: [...messages, placeholder] });

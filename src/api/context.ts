@@ -76,12 +76,9 @@ export function requestContext(request: Request, { env, requestId, waitUntil }: 
 
 function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
   const db = database(env.DB);
-  const upstream = {
-    baseUrl: settings.UPSTREAM_BASE_URL,
-    apiKey: settings.UPSTREAM_API_KEY,
-    simulator: settings.SIMULATOR === "on",
-  };
-  const served = [...(upstream.baseUrl ? catalogue : []), ...(upstream.simulator ? simulatorModels : [])];
+  const { UPSTREAM_BASE_URL: baseUrl, UPSTREAM_API_KEY: apiKey } = settings;
+  const simulator = settings.SIMULATOR === "on";
+  const served = [...(baseUrl ? catalogue : []), ...(simulator ? simulatorModels : [])];
   const templates = templateUseCases({ ...templateStore(db), cache: caches.templates, now: Date.now });
   const models = modelUseCases({ ...modelStore(db), catalogue: () => served, cache: caches.prices, now: Date.now });
   return {
@@ -99,8 +96,8 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     completions: completionUseCases({
       resolveTemplate: templates.resolve,
       priceOf: models.priceOf,
-      routeModel: routeModel(upstream),
-      callUpstream: callUpstream(upstream, simulatorFetch, fetch),
+      routeModel: routeModel({ baseUrl, apiKey, simulator, models: served }),
+      callUpstream: callUpstream(simulatorFetch, fetch),
       openRun: openRun(db),
       settleRun: settleRun(db),
       timeouts: timeoutsOf(settings),

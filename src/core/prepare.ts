@@ -44,7 +44,7 @@ export async function prepare(
     throw new AppError("invalid_request", "messages: the template renders none, so give some", { param: "messages" });
   if (messages.length > limits.maxMessages)
     throw new AppError("invalid_request", `messages: at most ${limits.maxMessages}`, { param: "messages" });
-  const route = ports.routeModel(model);
+  const route = await ports.routeModel(principal.projectId, model);
   if (!route) throw new AppError("not_found", `model: no upstream is configured for ${model}`, { param: "model" });
   const fields = { ...(content && templateFields(content)), ...request.fields };
   checkFields(fields);

@@ -1,17 +1,25 @@
 import type { JsonObject } from "../contract/chat.ts";
 
-/** Which upstream serves a model, and what must not be quoted from its errors. */
+/** Where a model is served, and what must not be quoted from there. */
 export type Route = {
+  /** The upstream's name: `default`, `sim`, or a project's own. */
   upstream: string;
   simulated: boolean;
   /** The model's name on the wire. */
   model: string;
-  /** The upstream's address, host and key. */
+  /** Address without a trailing slash. */
+  baseUrl: string;
+  apiKey: string | null;
+  /** Sent with each call beside weir's own. */
+  headers: Readonly<Record<string, string>>;
+  /** A reasoning model thinks before its first token: its timers are longer. */
+  reasoning: boolean;
+  /** The address, its host and the key. */
   secrets: readonly string[];
 };
 
-/** Finds the upstream of a model; null when none is configured for it. */
-export type RouteModel = (model: string) => Route | null;
+/** Finds the upstream of a model of a project; null when none is configured for it. */
+export type RouteModel = (projectId: string, model: string) => Promise<Route | null>;
 
 export type UpstreamCall = { route: Route; body: JsonObject; stream: boolean; signal: AbortSignal };
 

@@ -1,22 +1,19 @@
 import { AppError } from "../core/errors.ts";
 import type { CallUpstream } from "../core/upstreams.ts";
-import type { UpstreamSettings } from "./route.ts";
 
 /** Fetch's shape: the network's own, or the simulator's. */
 export type Fetch = (request: Request) => Promise<Response>;
 
 /** Calls chat completions over HTTP; the simulator is called through the same requests and answers. */
-export function callUpstream(settings: UpstreamSettings, simulator: Fetch, network: Fetch): CallUpstream {
+export function callUpstream(simulator: Fetch, network: Fetch): CallUpstream {
   return async ({ route, body, stream, signal }) => {
-    const { baseUrl, apiKey } = settings;
-    const url = route.simulated ? "http://simulator/v1" : baseUrl;
-    if (!url) throw new AppError("unavailable", "No upstream is configured.");
-    const request = new Request(`${url.replace(/\/+$/, "")}/chat/completions`, {
+    const request = new Request(`${route.baseUrl}/chat/completions`, {
       method: "POST",
       headers: {
+        ...route.headers,
         "content-type": "application/json",
         accept: stream ? "text/event-stream" : "application/json",
-        ...(apiKey && !route.simulated && { authorization: `Bearer ${apiKey}` }),
+        ...(route.apiKey && { authorization: `Bearer ${route.apiKey}` }),
       },
       body: JSON.stringify(body),
       // The key must not follow a redirect to another host.

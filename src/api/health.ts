@@ -1,4 +1,6 @@
 import { type Env, settingsOf } from "../env.ts";
+import { database } from "../store/db.ts";
+import { isMigrated } from "../store/health.ts";
 
 /** What keeps this Worker from serving completions; empty when nothing does. */
 export async function missing(env: Env): Promise<string[]> {
@@ -9,16 +11,6 @@ export async function missing(env: Env): Promise<string[]> {
   } catch (thrown) {
     lacks.push(thrown instanceof Error ? thrown.message : String(thrown));
   }
-  if (!(await isMigrated(env.DB))) lacks.push("DB: the migrations have not been applied");
+  if (!(await isMigrated(database(env.DB)))) lacks.push("DB: the migrations have not been applied");
   return lacks;
-}
-
-/** The newest table stands for all migrations. */
-async function isMigrated(db: D1Database): Promise<boolean> {
-  try {
-    await db.prepare("SELECT rowid FROM run_search LIMIT 1").first();
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -36,6 +36,8 @@ export const limits = {
   maxPartialDepth: 16,
   /** Different snippets that one template may include, through others too; bounds what a rendering reads. */
   maxPartials: 100,
+  /** Lines removed and added that a diff is sought for; the search costs the square of their number. */
+  maxDiffLines: 2_000,
   /** JSON Schema of variables or of an answer, bytes of JSON. */
   maxSchemaBytes: 64 * 1024,
   /** Stored request and stored answer, bytes each; D1 holds 2 MB a row and both share one. */
@@ -61,6 +63,8 @@ export const limits = {
   maxCacheAgeMs: 10_000,
   /** Entries of one such cache. */
   maxCacheEntries: 1_000,
+  /** One such cache, bytes as estimated by its owner: a version may take 1 MB, and an isolate has 128 MB for all. */
+  maxCacheBytes: 16 * 1024 * 1024,
   /** Wait for the first event before the response status is committed, ms. */
   firstEventHoldMs: 5_000,
   /**
@@ -83,8 +87,9 @@ export const limits = {
   maxKeyOverlapSeconds: 30 * 24 * 3600,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
-  /** Days one call of runs.stats may span. */
+  /** Days one call of runs.stats may span, and those it spans when none were given. */
   maxStatsDays: 366,
+  defaultStatsDays: 30,
   /** Choices (`n`) of one simulated answer; each holds the whole text again. */
   maxSimulatedChoices: 8,
   /** Values the simulator makes up for one JSON schema, a long string counting for several. */

@@ -6,12 +6,13 @@ export function cursorOf(list: string, key: string): string {
   return btoa(`${list} ${key}`).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** The key in a cursor that `list` has given; undefined without one. Throws `invalid_request` for any other text. */
+/** The key in a cursor that `list` has given, which `key` describes whole; undefined without one. Throws `invalid_request` for any other text. */
 export function startOf(cursor: string | undefined, list: string, key = /^[\w./-]{1,100}$/): string | undefined {
   if (cursor === undefined) return undefined;
   try {
-    const [prefix, found = ""] = atob(cursor.replaceAll("-", "+").replaceAll("_", "/")).split(" ", 2);
-    if (prefix === list && key.test(found)) return found;
+    const text = atob(cursor.replaceAll("-", "+").replaceAll("_", "/"));
+    const found = text.slice(list.length + 1);
+    if (text.startsWith(`${list} `) && key.test(found)) return found;
   } catch {
     // Not base64url: refused below like any other text that is no cursor.
   }

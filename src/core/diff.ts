@@ -1,4 +1,5 @@
 import { diffLines } from "diff";
+import { limits } from "../contract/limits.ts";
 import type { VersionContent, VersionDiff } from "../contract/templates.ts";
 import { isObject } from "./json.ts";
 import { isPlaceholder, templateTexts } from "./templateTexts.ts";
@@ -25,18 +26,16 @@ function changes(before: unknown, after: unknown, path: string): Change[] {
   return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ path, kind: "changed", before, after }];
 }
 
-/** Changed lines beyond which all lines are shown as removed and added: the search costs the square of their number. */
-const maxEditLength = 2_000;
-
 /**
  * Line diff of the texts of two contents: each line begins with a space, `+` or `-`. Messages are headed by their role
- * in brackets. Empty when the texts are equal.
+ * in brackets. Texts that differ in more than `limits.maxDiffLines` lines are shown as replaced whole. Empty when they
+ * are equal.
  */
 export function textDiff(before: VersionContent, after: VersionContent): string {
   const old = readable(before);
   const now = readable(after);
   if (old === now) return "";
-  const parts = diffLines(old, now, { maxEditLength }) ?? [
+  const parts = diffLines(old, now, { maxEditLength: limits.maxDiffLines }) ?? [
     { value: old, removed: true, added: false },
     { value: now, removed: false, added: true },
   ];

@@ -1,4 +1,5 @@
 import type { KeyKind } from "../contract/keys.ts";
+import { sha256Hex } from "./digest.ts";
 
 /**
  * A key is `weir_sk_` or `weir_pk_`, 160 random bits and a checksum of all before it, so that a mistyped or cut key
@@ -25,9 +26,8 @@ export function checkKeySecret(text: string): KeyKind | null {
 }
 
 /** SHA-256 of the whole key as 64 hex digits: what is stored and looked up instead of the key. */
-export async function keyDigest(text: string): Promise<string> {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export function keyDigest(text: string): Promise<string> {
+  return sha256Hex(text);
 }
 
 /** Prefix, first and last four characters (`weir_sk_9f3k…0x7q`): enough to recognise a key, far from enough to use it. */

@@ -2,6 +2,7 @@ import type * as z from "zod";
 import type { CreatedKey, CreateKeyInput, Key, RotateKeyInput } from "../contract/keys.ts";
 import type { Page, PageInput } from "../contract/paging.ts";
 import type { Scope } from "../contract/scopes.ts";
+import { cursorOf, pageOf, startOf } from "./cursor.ts";
 import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { keyDigest, keyHint, newKeySecret } from "./keyFormat.ts";
@@ -63,11 +64,9 @@ export function keyUseCases(ports: KeyPorts) {
 
     /** Newest first; revoked and expired keys stay listed. */
     async list(principal: Principal, input: PageInput): Promise<Page<Key>> {
-      const beforeId = input.cursor === undefined ? null : idOfCursor(input.cursor);
+      const beforeId = startOf(input.cursor, "keys", /^key_[0-9a-z]{26}$/) ?? null;
       const keys = await ports.listKeys(principal.projectId, { beforeId, limit: input.limit + 1 });
-      const items = keys.slice(0, input.limit);
-      const last = items.at(-1);
-      return { items, nextCursor: keys.length > input.limit && last ? btoa(last.id) : null };
+      return pageOf(keys, input.limit, (key) => cursorOf("keys", key.id));
     },
 
     /**
@@ -142,14 +141,4 @@ function requireScopes(principal: Principal, scopes: readonly Scope[]): void {
 
 function missing(): AppError {
   return new AppError("not_found", "There is no such key.");
-}
-
-function idOfCursor(cursor: string): string {
-  try {
-    const id = atob(cursor);
-    if (/^key_[0-9a-z]{26}$/.test(id)) return id;
-  } catch {
-    // Not base64: refused below like any other text that is no cursor.
-  }
-  throw new AppError("invalid_request", "cursor: not one that this list has given", { param: "cursor" });
 }

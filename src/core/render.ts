@@ -30,6 +30,10 @@ export type Rendering = {
   chars: number;
 };
 
+/**
+ * What one rendering of a version counts and uses, to be shared by all its texts. `parsed` holds the nodes of snippets
+ * by reference and may outlive it.
+ */
 export function newRendering(
   schema: JsonObject,
   partials: ReadonlyMap<string, Partial>,

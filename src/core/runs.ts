@@ -31,10 +31,12 @@ export type RunUseCases = ReturnType<typeof runUseCases>;
 /** Reading, rating and deleting the run log of the caller's project. Foreign ids are `not_found`. */
 export function runUseCases(ports: RunPorts) {
   return {
+    /** Newest first. Throws `invalid_request` naming `cursor` or `text`. */
     list(principal: Principal, input: ListRunsInput): Promise<Page<Run>> {
       return ports.listRuns(principal.projectId, input);
     },
 
+    /** A run with its contents, which are null where they were not kept. */
     async get(principal: Principal, id: string): Promise<RunWithContents> {
       return (await ports.findRun(principal.projectId, id)) ?? notFound(id);
     },
@@ -61,7 +63,7 @@ export function runUseCases(ports: RunPorts) {
       const result = await ports.deleteRun(principal.projectId, id);
       if (result === "missing") notFound(id);
       if (result === "live")
-        throw new AppError("conflict", `The run ${id} has not ended; cancel it or wait.`, { param: "id" });
+        throw new AppError("conflict", `The run ${id} has not ended; it can be deleted once it has.`, { param: "id" });
     },
   };
 }
@@ -71,12 +73,11 @@ function notFound(id: string): never {
 }
 
 const dayMs = 24 * 3600 * 1000;
-const defaultStatsDays = 30;
 
 function statsSpan(input: { from?: string | undefined; to?: string | undefined }, nowMs: number) {
   const today = dayOf(nowMs);
   const to = input.to ?? (input.from !== undefined && input.from > today ? input.from : today);
-  const from = input.from ?? dayOf(Date.parse(to) - (defaultStatsDays - 1) * dayMs);
+  const from = input.from ?? dayOf(Date.parse(to) - (limits.defaultStatsDays - 1) * dayMs);
   if (to < from) throw new AppError("invalid_request", "to: is before `from`", { param: "to" });
   if ((Date.parse(to) - Date.parse(from)) / dayMs >= limits.maxStatsDays)
     throw new AppError("invalid_request", `from: at most ${limits.maxStatsDays} days in one call`, { param: "from" });

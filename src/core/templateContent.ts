@@ -1,6 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { VersionContent } from "../contract/templates.ts";
+import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { parseMustache } from "./mustache.ts";
@@ -70,10 +71,8 @@ function tooLarge(limit: "maxTemplateBytes" | "maxVersionBytes", param: string):
 }
 
 /** SHA-256, hex, of the contents with their keys in order: what makes two contents identical. */
-export async function contentDigest(content: VersionContent): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(inOrder(content)));
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+export function contentDigest(content: VersionContent): Promise<string> {
+  return sha256Hex(JSON.stringify(inOrder(content)));
 }
 
 function inOrder(value: unknown): unknown {

@@ -8,6 +8,12 @@ import type { FindVersions, VersionReference } from "./templatePorts.ts";
 import { inferSchema } from "./variableSchema.ts";
 import { variableUses } from "./variableUses.ts";
 
+/** Bytes that a resolved template takes in memory, roughly: its texts and schemas at two bytes a UTF-16 unit. */
+export function sizeOfTemplate({ content, variables, partials }: ResolvedTemplate): number {
+  const texts = [...partials.values()].reduce((sum, { text }) => sum + text.length, 0);
+  return 2 * (JSON.stringify(content).length + JSON.stringify(variables).length + texts);
+}
+
 /** What a reference means that names neither version nor label. */
 export const defaultLabel = "production";
 
@@ -57,10 +63,12 @@ export function templateResolver(ports: { findVersions: FindVersions; cache: Tim
   };
 }
 
+/** The refusal of a name that the project has no template of. */
 export function noTemplate(name: string, param = "name"): AppError {
   return new AppError("not_found", `There is no template named ${name}.`, { param });
 }
 
+/** The refusal of a number or label that the template lacks. */
 export function noVersion({ name, selector }: VersionReference, param = "version"): AppError {
   const what = typeof selector === "number" ? `version ${selector}` : `label "${selector}"`;
   return new AppError("not_found", `The template "${name}" has no ${what}.`, { param });

@@ -21,19 +21,19 @@ import type {
 } from "../contract/templates.ts";
 import { breakingChanges } from "./breaking.ts";
 import type { TimedCache } from "./cache.ts";
+import { cursorOf, pageOf, startOf } from "./cursor.ts";
 import { contentChanges, textDiff } from "./diff.ts";
 import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import type { Principal } from "./principal.ts";
 import { type ResolvedTemplate, renderPrompt } from "./prompt.ts";
 import { checkContent, contentDigest, parsedTexts } from "./templateContent.ts";
-import { cursorOf, pageOf, startOf } from "./templateCursor.ts";
 import { loadPartials } from "./templatePartials.ts";
 import type { NewVersion, TemplateStore } from "./templatePorts.ts";
 import { defaultLabel, noTemplate, noVersion, templateResolver, versionFinder } from "./templateResolve.ts";
 
 export type TemplatePorts = TemplateStore & {
-  /** Lives as long as the isolate; entries are at most `limits.maxCacheAgeMs` old. */
+  /** Lives as long as the isolate and is measured by `sizeOfTemplate`; entries are at most `limits.maxCacheAgeMs` old. */
   cache: TimedCache<ResolvedTemplate>;
   now: () => number;
 };
@@ -43,6 +43,10 @@ export type TemplateUseCases = ReturnType<typeof templateUseCases>;
 /** Above every version number: where a list of versions begins. */
 const beyondAllVersions = Number.MAX_SAFE_INTEGER;
 
+/**
+ * Templates of the caller's project: writing, reading, labelling and previewing them, and `resolve` for completions.
+ * A name, version or label that the project lacks is `not_found`.
+ */
 export function templateUseCases(ports: TemplatePorts) {
   const { cache, now } = ports;
 
@@ -236,6 +240,7 @@ export function templateUseCases(ports: TemplatePorts) {
       return setArchived(principal, input.name, true);
     },
 
+    /** Brings an archived template back into use, as it was. */
     async restore(principal: Principal, input: z.output<typeof TemplateNameInput>): Promise<Template> {
       return setArchived(principal, input.name, false);
     },

@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { ListRunsInput } from "../contract/runs.ts";
-import { AppError } from "../core/errors.ts";
+import { cursorOf, pageOf, startOf } from "../core/cursor.ts";
 import type { ListRuns } from "../core/runs.ts";
 import type { Database } from "./db.ts";
 import { asInteger, isLive, type RunRow, runColumns, runOf, seqAt } from "./runRow.ts";
@@ -19,9 +19,8 @@ export function listRuns(db: Database): ListRuns {
     const window = windowOf(input);
     const facts = factsOf(projectId, input);
     const rows = await readWindow(db, { facts, text: input.text, window });
-    const page = rows.slice(0, input.limit);
-    const last = rows.length > input.limit ? page.at(-1) : undefined;
-    return { items: page.map(runOf), nextCursor: last ? cursorOf(last.seq) : null };
+    const { items, nextCursor } = pageOf(rows, input.limit, (row) => cursorOf("runs", String(row.seq)));
+    return { items: items.map(runOf), nextCursor };
   };
 }
 
@@ -98,9 +97,10 @@ function factsOf(projectId: string, input: ListRunsInput): RunFacts {
 
 function windowOf(input: ListRunsInput): Window {
   const before = input.to === undefined ? Number.MAX_SAFE_INTEGER : seqAt(millisecondAt(input.to));
+  const last = startOf(input.cursor, "runs", /^-?\d{1,16}$/);
   return {
     from: input.from === undefined ? Number.MIN_SAFE_INTEGER : seqAt(millisecondAt(input.from)),
-    before: input.cursor === undefined ? before : Math.min(before, seqOf(input.cursor)),
+    before: last === undefined ? before : Math.min(before, Number(last)),
     // One more than the page tells whether another follows.
     limit: input.limit + 1,
   };
@@ -110,18 +110,4 @@ function windowOf(input: ListRunsInput): Window {
 function millisecondAt(time: string): number {
   const finer = /\.\d{3}\d*[1-9]/.test(time) ? 1 : 0;
   return Date.parse(time) + finer;
-}
-
-function cursorOf(seq: number): string {
-  return btoa(`runs ${seq}`).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-function seqOf(cursor: string): number {
-  try {
-    const seq = /^runs (-?\d{1,16})$/.exec(atob(cursor.replaceAll("-", "+").replaceAll("_", "/")))?.[1];
-    if (seq !== undefined) return Number(seq);
-  } catch {
-    // Not base64 at all: refused like any other string that we did not make.
-  }
-  throw new AppError("invalid_request", "cursor: is not one of this list", { param: "cursor" });
 }

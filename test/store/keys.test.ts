@@ -99,7 +99,7 @@ describe("listing keys", () => {
   });
 
   it("refuses a cursor it has not given", async () => {
-    for (const cursor of ["%", "abc", btoa("run_01"), btoa("key_' OR 1=1")])
+    for (const cursor of ["%", "abc", btoa("runs 12"), btoa("keys run_01"), btoa("keys key_' OR 1=1")])
       await expect(keys.list(owner.principal, { limit: 2, cursor })).rejects.toMatchObject({
         code: "invalid_request",
         param: "cursor",

@@ -11,7 +11,7 @@ import { TimedCache } from "../../src/core/cache.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { newId } from "../../src/core/ids.ts";
 import type { Principal } from "../../src/core/principal.ts";
-import type { ResolvedTemplate } from "../../src/core/prompt.ts";
+import { sizeOfTemplate } from "../../src/core/templateResolve.ts";
 import { templateUseCases } from "../../src/core/templates.ts";
 import { database } from "../../src/store/db.ts";
 import { templateStore } from "../../src/store/templates.ts";
@@ -32,7 +32,7 @@ export function newPrincipal(): Principal {
 export function templateProject() {
   const principal = newPrincipal();
   const metered = meteredD1(env.DB);
-  const cache = new TimedCache<ResolvedTemplate>();
+  const cache = new TimedCache(sizeOfTemplate);
   const store = templateStore(database(metered));
   const use = templateUseCases({ ...store, cache, now: Date.now });
   const { projectId } = principal;

@@ -123,6 +123,7 @@ export type VersionSummary = z.infer<typeof VersionSummary>;
 
 /** A change that would break a caller of the version before. */
 export const BreakingChange = z.object({
+  /** Dotted; `*` is any element of a list; empty: the variables together. */
   variable: z.string(),
   change: z.enum(["required_added", "removed", "type_narrowed"]),
   message: z.string(),
@@ -149,7 +150,7 @@ export type SavedVersion = z.infer<typeof SavedVersion>;
 export const SaveTemplateInput = z.strictObject({
   name: TemplateName,
   content: VersionContent,
-  /** The version the edit began from; `conflict` when a newer one exists. */
+  /** The version the edit began from; `conflict`, and nothing written, when a newer one exists, whatever it holds. */
   baseVersion: VersionNumber.optional(),
   description: z.string().max(1_000).optional(),
   listed: z.boolean().optional(),

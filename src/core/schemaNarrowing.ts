@@ -12,6 +12,7 @@ export type Comparison = {
   compared: Map<string, boolean>;
 };
 
+/** Begins the comparison of two whole schemas. */
 export function newComparison(before: JsonObject, after: JsonObject): Comparison {
   return { before, after, changed: changedReferences(before, after), compared: new Map() };
 }
@@ -28,7 +29,7 @@ const understood = new Set([
   ...lowerBounds,
   ...upperBounds,
 ]);
-/** What these name is spared by a neighbouring keyword, so that taking one away can refuse more. */
+/** What these speak of is spared by a neighbouring keyword, so that taking one away can refuse more. */
 const sparing = ["patternProperties", "prefixItems", "minContains"];
 
 /** Why `now` may refuse what `old` accepts; keywords not understood count as narrower once they change. */

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import type { BuiltWorker } from "./build.ts";
+import { guardsEnded, guardWorkerd } from "./guard.ts";
 import { StartError } from "./project.ts";
 import { resourceDir } from "./state.ts";
 
@@ -23,9 +24,11 @@ export interface Runtime extends AsyncDisposable {
 
 /**
  * Runs the bundle in workerd on 127.0.0.1. Clients reach workerd itself, not miniflare's development proxy, so that
- * streaming and disconnects are as on the platform. Disposing ends workerd. Throws a StartError for a taken port.
+ * streaming and disconnects are as on the platform. Disposing ends workerd, and so does the end of this process, however
+ * it comes. Throws a StartError for a taken port.
  */
 export async function openRuntime({ worker, log, signal, ...options }: RuntimeOptions): Promise<Runtime> {
+  guardWorkerd();
   const miniflare = withoutSignalHandlers(
     () =>
       new Miniflare(
@@ -50,7 +53,10 @@ export async function openRuntime({ worker, log, signal, ...options }: RuntimeOp
         }),
       ),
   );
-  const dispose = () => miniflare.dispose().catch(() => {});
+  const dispose = async () => {
+    await miniflare.dispose().catch(() => {});
+    await guardsEnded();
+  };
   try {
     await unlessAborted(miniflare.ready, signal);
     const url = (await miniflare.unsafeGetDirectURL()).origin;

@@ -12,7 +12,7 @@ import { newState } from "./state.ts";
 
 /** Runs the command and returns the key it printed. */
 async function bootstrap(env: Record<string, string>, args: string[] = []): Promise<string> {
-  await using command = startCommand("node", ["src/local/bootstrap.ts", ...args], { env });
+  await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", ...args], { env });
   expect(await command.ended, command.output()).toBe(0);
   expect(await command.alive()).toEqual([]);
   const keys = command.output().match(/weir_sk_\w+/g);
@@ -65,13 +65,15 @@ it("creates a project that keeps no contents", async () => {
 });
 
 it.each(["0", "-3", "1.5", "soon", "40000"])("refuses to keep contents for %s days, in one line", async (days) => {
-  await using command = startCommand("node", ["src/local/bootstrap.ts", `--retention-days=${days}`]);
+  await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", `--retention-days=${days}`]);
   expect(await command.ended).toBe(1);
   expect(command.output()).toBe(`--retention-days must be a whole number from 1 to 36500, not ${days}.\n`);
 });
 
 it("refuses an unknown option in a line that shows the use", async () => {
-  await using command = startCommand("node", ["src/local/bootstrap.ts", "--projekt", "x"], { cwd: projectRoot });
+  await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", "--projekt", "x"], {
+    cwd: projectRoot,
+  });
   expect(await command.ended).toBe(1);
   expect(command.output()).toContain("--projekt");
   expect(command.output()).toContain(

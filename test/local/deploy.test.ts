@@ -67,7 +67,7 @@ it("uses a database of that name that is there already", async () => {
 
 it("checks the configuration and the bundle on a dry run, and touches nothing", async () => {
   const before = await readFile(join(projectRoot, "wrangler.toml"), "utf8");
-  await using command = startCommand("node", ["src/local/deploy.ts", "--dry-run"], {
+  await using command = startCommand("node", ["src/local/start.mjs", "deploy", "--dry-run"], {
     // No account, and no way out to one.
     env: { CLOUDFLARE_API_TOKEN: "", HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" },
   });

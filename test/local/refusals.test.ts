@@ -44,11 +44,38 @@ it.each(["eighty", "70000", "-1"])("refuses the port %s in one line", async (por
   );
 });
 
-it("says in one line what to run when the dependencies are missing", async () => {
+it.each([
+  ["UPSTREAM_BASE_URL", { UPSTREAM_BASE_URL: "nope" }],
+  ["UPSTREAM_IDLE_TIMEOUT_MS", { UPSTREAM_IDLE_TIMEOUT_MS: "abc" }],
+  ["FIRST_EVENT_HOLD_MS", { FIRST_EVENT_HOLD_MS: "0" }],
+  ["SIMULATOR", { SIMULATOR: "maybe" }],
+  ["UPSTREAM_BASE_URL", { SIMULATOR: "off" }],
+])("names %s in one line when the Worker cannot run with %j", async (name, variables: Record<string, string>) => {
+  await using state = await newState();
+  const said = await refusal({ ...state.env, ...variables });
+  expect(said).toMatch(new RegExp(`^${name}: .+\n$`));
+});
+
+it("gives each bad variable a line of its own", async () => {
+  await using state = await newState();
+  const said = await refusal({ ...state.env, UPSTREAM_BASE_URL: "nope", UPSTREAM_TOTAL_TIMEOUT_MS: "-1" });
+  expect(said).toMatch(/^UPSTREAM_BASE_URL: .+\nUPSTREAM_TOTAL_TIMEOUT_MS: .+\n$/);
+});
+
+it("refuses arguments, as it takes none", async () => {
+  await using command = startCommand("node", ["src/local/start.mjs", "--port=1"]);
+  expect(await command.ended).toBe(1);
+  expect(command.output()).toBe("npm start takes no arguments, only variables of the environment: not --port=1.\n");
+});
+
+const scripts = ["start", "bootstrap", "deploy", "migrations:check"];
+
+it.each(scripts)("says in one line what to run when npm run %s finds no dependencies", async (script) => {
   await using copy = await temporaryFolder();
   await mkdir(join(copy.path, "src/local"), { recursive: true });
   await copyFile(join(projectRoot, "src/local/start.mjs"), join(copy.path, "src/local/start.mjs"));
-  await using command = startCommand("node", ["src/local/start.mjs"], { cwd: copy.path });
+  await copyFile(join(projectRoot, "package.json"), join(copy.path, "package.json"));
+  await using command = startCommand("npm", ["run", "--silent", script], { cwd: copy.path });
   expect(await command.ended).toBe(1);
   expect(command.output()).toBe("Dependencies are missing: run npm ci first.\n");
 });

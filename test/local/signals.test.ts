@@ -44,14 +44,14 @@ describe("a start that serves", () => {
     expect(await command.alive()).toEqual([]);
   });
 
-  it("takes a signal that arrives twice, as from a terminal and from npm, for one", async () => {
+  it.each(["SIGINT", "SIGTERM"] as const)("takes a %s that reaches both npm and it for one", async (signal) => {
     await using state = await newState();
     await using command = startCommand("npm", ["start"], { env: state.env });
     await command.says(ready);
-    process.kill(-command.pid, "SIGINT");
+    process.kill(-command.pid, signal);
     await command.ended;
+    await none(command);
     expect(command.output().split("Stopped.")).toHaveLength(2);
-    expect(await command.alive()).toEqual([]);
   });
 
   it.each(["SIGINT", "SIGTERM", "SIGKILL"] as const)("leaves no process when npm alone gets %s", async (signal) => {
@@ -60,8 +60,17 @@ describe("a start that serves", () => {
     await command.says(ready);
     command.kill(signal);
     await command.ended;
+    if (signal !== "SIGKILL") expect(command.output().trimEnd().endsWith("Stopped.")).toBe(true);
     await none(command);
-    expect(await command.alive()).toEqual([]);
+  });
+
+  it("takes workerd along when it is killed outright", async () => {
+    await using state = await newState();
+    await using command = startCommand("node", ["src/local/start.mjs"], { env: state.env });
+    await command.says(ready);
+    expect(await runs(command, "workerd")).toBe(true);
+    command.kill("SIGKILL");
+    await none(command);
   });
 });
 

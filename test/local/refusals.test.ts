@@ -73,8 +73,8 @@ const scripts = ["start", "bootstrap", "deploy", "migrations:check"];
 it.each(scripts)("says in one line what to run when npm run %s finds no dependencies", async (script) => {
   await using copy = await temporaryFolder();
   await mkdir(join(copy.path, "src/local"), { recursive: true });
-  await copyFile(join(projectRoot, "src/local/start.mjs"), join(copy.path, "src/local/start.mjs"));
-  await copyFile(join(projectRoot, "package.json"), join(copy.path, "package.json"));
+  for (const file of ["package.json", "src/local/canExec.mjs", "src/local/start.mjs"])
+    await copyFile(join(projectRoot, file), join(copy.path, file));
   await using command = startCommand("npm", ["run", "--silent", script], { cwd: copy.path });
   expect(await command.ended).toBe(1);
   expect(command.output()).toBe("Dependencies are missing: run npm ci first.\n");

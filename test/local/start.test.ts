@@ -28,6 +28,8 @@ it("streams a first completion of a template on a fresh state folder, then shows
   expect(command.output()).toContain(`Authorization: Bearer ${secretKey}`);
   expect(command.output()).toContain(`baseURL: "${url}/v1"`);
   expect(command.output()).toContain(publishableKey);
+  const { port } = new URL(url);
+  expect(command.output()).toContain(`pages at http://localhost and http://127.0.0.1, ports 3000, 5173, 8787, ${port}`);
   expect(command.output()).toContain(state.path);
   expect((await stat(join(state.path, "local.json"))).mode & 0o777).toBe(0o600);
 
@@ -104,13 +106,38 @@ it("asks a configured upstream for its first completion, with the reference mode
   expect(upstream.requests[0]?.headers.authorization).toBe("Bearer k");
 });
 
+it("serves without the simulator when told so", async () => {
+  await using upstream = await startUpstream(({ response }) => sendStream(response, ["Good day."]));
+  await using state = await newState();
+  await using command = start({ ...state.env, UPSTREAM_BASE_URL: upstream.url, SIMULATOR: "off" });
+  await command.says(ready);
+  const { url, secretKey } = await localFile(state.path);
+  const ask = (model: string) =>
+    fetch(`${url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${secretKey}`, "content-type": "application/json" },
+      body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "Hi" }] }),
+    });
+  expect(await (await ask("test-model")).text()).toContain("Good day.");
+  expect((await ask("sim/echo")).status).toBe(404);
+});
+
+it("counts an empty variable as absent", async () => {
+  await using state = await newState();
+  const empty = { UPSTREAM_BASE_URL: "", UPSTREAM_API_KEY: "", UPSTREAM_IDLE_TIMEOUT_MS: "", SIMULATOR: "" };
+  await using command = start({ ...state.env, ...empty });
+  await command.says(ready);
+  expect(command.output()).toContain("你好，weir！Hello, weir!");
+});
+
 it("says in one line that the first completion failed, and keeps serving", async () => {
   await using upstream = await startUpstream(({ response }) => {
     response.writeHead(401, { "content-type": "application/json" }).end('{"error":{"message":"no"}}');
   });
   await using state = await newState();
   await using command = start({ ...state.env, UPSTREAM_BASE_URL: upstream.url, UPSTREAM_API_KEY: "k" });
-  await command.says(ready);
+  // Two streams, two orders of arrival.
+  await Promise.all([command.says(ready), command.says("It failed:")]);
   const failures = command
     .output()
     .split("\n")

@@ -11,22 +11,32 @@ export interface Env {
   UPSTREAM_IDLE_TIMEOUT_MS?: string;
   UPSTREAM_TOTAL_TIMEOUT_MS?: string;
   FIRST_EVENT_HOLD_MS?: string;
+  UPSTREAM_ATTEMPTS?: string;
+  UPSTREAM_RETRY_PAUSE_MS?: string;
+  UPSTREAM_CIRCUIT_FAILURES?: string;
   SIMULATOR?: string;
 }
 
 const absent = (value: unknown) => (value === "" ? undefined : value);
 
-const milliseconds = (fallback: number) =>
-  z.preprocess(absent, z.coerce.number().int().min(1).max(86_400_000).default(fallback));
+const anyMilliseconds = z.coerce.number().int().min(1).max(86_400_000);
+const milliseconds = (fallback: number) => z.preprocess(absent, anyMilliseconds.default(fallback));
 
 const Settings = z.object({
   UPSTREAM_BASE_URL: z.preprocess(absent, z.url({ protocol: /^https?$/ }).optional()),
   UPSTREAM_API_KEY: z.preprocess(absent, z.string().optional()),
   UPSTREAM_HEADERS_TIMEOUT_MS: milliseconds(limits.upstreamHeadersTimeoutMs),
-  UPSTREAM_FIRST_TOKEN_TIMEOUT_MS: milliseconds(limits.upstreamFirstTokenTimeoutMs),
-  UPSTREAM_IDLE_TIMEOUT_MS: milliseconds(limits.upstreamIdleTimeoutMs),
+  // Without a value of their own these two depend on the model.
+  UPSTREAM_FIRST_TOKEN_TIMEOUT_MS: z.preprocess(absent, anyMilliseconds.optional()),
+  UPSTREAM_IDLE_TIMEOUT_MS: z.preprocess(absent, anyMilliseconds.optional()),
   UPSTREAM_TOTAL_TIMEOUT_MS: milliseconds(limits.upstreamTotalTimeoutMs),
   FIRST_EVENT_HOLD_MS: milliseconds(limits.firstEventHoldMs),
+  UPSTREAM_ATTEMPTS: z.preprocess(
+    absent,
+    z.coerce.number().int().min(1).max(limits.maxAttempts).default(limits.attemptsPerModel),
+  ),
+  UPSTREAM_RETRY_PAUSE_MS: milliseconds(limits.retryPauseMs),
+  UPSTREAM_CIRCUIT_FAILURES: z.preprocess(absent, z.coerce.number().int().min(1).default(limits.circuitFailures)),
   SIMULATOR: z.preprocess(absent, z.enum(["on", "off"]).default("off")),
 });
 export type Settings = z.infer<typeof Settings>;

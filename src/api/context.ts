@@ -1,14 +1,15 @@
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
 import { TimedCache } from "../core/cache.ts";
+import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import type { Principal } from "../core/principal.ts";
-import type { ResolvedTemplate } from "../core/prompt.ts";
-import type { Timeouts } from "../core/relay.ts";
 import { runUseCases } from "../core/runs.ts";
+import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
+import type { TimeoutDefaults } from "../core/timeouts.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
 import { database } from "../store/db.ts";
@@ -45,9 +46,12 @@ export type Told = Pick<RequestContext, "requestId" | "logError">;
 /** What this isolate remembers of D1, at most `limits.maxCacheAgeMs` long. */
 const caches = {
   keys: new TimedCache<RememberedKey>(),
-  templates: new TimedCache<ResolvedTemplate>(),
+  templates: new TimedCache(sizeOfTemplate),
   prices: new TimedCache<ProjectPrices>(),
 };
+
+/** What this isolate has learnt of its upstreams' health. */
+const circuits = new Circuits();
 
 type Invocation = { env: Env; requestId: string; waitUntil: (work: Promise<unknown>) => void };
 
@@ -101,6 +105,12 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       openRun: openRun(db),
       settleRun: settleRun(db),
       timeouts: timeoutsOf(settings),
+      policy: {
+        perModel: settings.UPSTREAM_ATTEMPTS,
+        pauseMs: settings.UPSTREAM_RETRY_PAUSE_MS,
+        circuitFailures: settings.UPSTREAM_CIRCUIT_FAILURES,
+      },
+      circuits,
       openChannel: () => new IdentityTransformStream(),
       keepAlive: waitUntil,
       log,
@@ -108,11 +118,11 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   };
 }
 
-function timeoutsOf(settings: Settings): Timeouts {
+function timeoutsOf(settings: Settings): TimeoutDefaults {
   return {
     headersMs: settings.UPSTREAM_HEADERS_TIMEOUT_MS,
-    firstTokenMs: settings.UPSTREAM_FIRST_TOKEN_TIMEOUT_MS,
-    idleMs: settings.UPSTREAM_IDLE_TIMEOUT_MS,
+    firstTokenMs: settings.UPSTREAM_FIRST_TOKEN_TIMEOUT_MS ?? null,
+    idleMs: settings.UPSTREAM_IDLE_TIMEOUT_MS ?? null,
     totalMs: settings.UPSTREAM_TOTAL_TIMEOUT_MS,
     firstEventHoldMs: settings.FIRST_EVENT_HOLD_MS,
   };

@@ -23,7 +23,11 @@ export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
     const principal = await allowed(context, "completions:run");
     const body = parseBody(await readJsonObject(c.req.raw));
     const answer = await context.useCases.completions.relay(principal, fromChatRequest(body), context.signal);
-    const headers = { "x-weir-run-id": answer.runId, "cache-control": "no-cache, no-transform" };
+    const headers = {
+      "x-weir-run-id": answer.runId,
+      "x-weir-model": answer.model,
+      "cache-control": "no-cache, no-transform",
+    };
     if (answer.kind === "whole") return c.body(answer.body, 200, { ...headers, "content-type": "application/json" });
     return c.body(answer.body, 200, { ...headers, "content-type": "text/event-stream; charset=utf-8" });
   });

@@ -69,6 +69,20 @@ export const CompletionParams = SamplingParams.extend({
 });
 export type CompletionParams = z.infer<typeof CompletionParams>;
 
+/** Models that stand in for one that fails, in order. */
+export const Fallbacks = z.array(z.string().min(1).max(limits.maxNameChars)).max(limits.maxFallbacks);
+
+const timeout = z.number().int().min(limits.minTimeoutMs).max(limits.maxTimeoutMs).optional();
+
+/** Timers of one call instead of the environment's, ms. */
+export const CallTimeouts = z.strictObject({
+  headersMs: timeout,
+  firstTokenMs: timeout,
+  idleMs: timeout,
+  totalMs: timeout,
+});
+export type CallTimeouts = z.infer<typeof CallTimeouts>;
+
 /** A caller's notes on a run. */
 export const Metadata = z
   .record(z.string().min(1).max(limits.maxMetadataKeyChars), z.string().max(limits.maxMetadataValueChars))

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ChatMessage, CompletionParams, type JsonObject, Metadata } from "./chat.ts";
+import { CallTimeouts, ChatMessage, CompletionParams, Fallbacks, type JsonObject, Metadata } from "./chat.ts";
 import { limits } from "./limits.ts";
 import { Cost, Usage, UsageSource } from "./runs.ts";
 import { Selector, TemplateName, Variables } from "./templates.ts";
@@ -15,6 +15,8 @@ export const CreateCompletionInput = z
     model: z.string().min(1).max(200).optional(),
     /** Overrides the template's parameters one by one. */
     params: CompletionParams.strict().optional(),
+    fallbacks: Fallbacks.optional(),
+    timeouts: CallTimeouts.optional(),
     metadata: Metadata.optional(),
   })
   .refine((input) => input.template !== undefined || input.messages !== undefined, {
@@ -89,6 +91,8 @@ export const ChatCompletionRequest = CompletionParams.extend({
   prompt: PromptReference.optional(),
   stream: z.boolean().optional(),
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).optional(),
+  fallbacks: Fallbacks.optional(),
+  timeouts: CallTimeouts.optional(),
   metadata: Metadata.optional(),
 })
   .catchall(z.unknown())

@@ -81,10 +81,38 @@ export const limits = {
   upstreamFirstTokenTimeoutMs: 120_000,
   upstreamIdleTimeoutMs: 60_000,
   upstreamTotalTimeoutMs: 600_000,
+  /** Calls of upstreams inside one completion, all models together. */
+  maxAttempts: 6,
+  /** Calls of one model, and the pause that backoff starts from, ms; the environment may set both. */
+  attemptsPerModel: 3,
+  retryPauseMs: 200,
+  /** Longest pause of our own between two attempts, ms. */
+  maxRetryPauseMs: 4_000,
+  /** Longest Retry-After that is waited for, ms; a longer one goes to the next model or back to the caller. */
+  maxRetryWaitMs: 10_000,
+  /** Failed completions in a row that open an upstream's circuit (the environment may set it), and its rest then, ms. */
+  circuitFailures: 8,
+  circuitRestMs: 10_000,
+  /** Models that may stand in for one that fails. */
+  maxFallbacks: 5,
+  /** Bounds of the timers that a template or a request may set, ms. */
+  minTimeoutMs: 100,
+  maxTimeoutMs: 3_600_000,
+  /** First token and silence of a reasoning model when the environment sets no timers, ms: it thinks first. */
+  reasoningFirstTokenTimeoutMs: 300_000,
+  reasoningIdleTimeoutMs: 120_000,
   /** Finalising a run is tried this often, with a growing pause, inside the 30 s that waitUntil grants. */
   finaliseAttempts: 4,
   /** Longest overlap of a rotated key, seconds (30 days). */
   maxKeyOverlapSeconds: 30 * 24 * 3600,
+  /** Upstreams of a project; all of them are read for a completion whose isolate has forgotten them. */
+  maxUpstreams: 20,
+  /** Models in one upstream's mapping, headers sent along, and the length of its address (characters). */
+  maxUpstreamModels: 200,
+  maxUpstreamHeaders: 10,
+  maxBaseUrlChars: 500,
+  /** A test call of an upstream, whole, ms: somebody waits for it. */
+  upstreamTestTimeoutMs: 15_000,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

@@ -1,7 +1,9 @@
 import * as z from "zod";
 import {
+  CallTimeouts,
   ChatMessage,
   ContentPart,
+  Fallbacks,
   JsonObject,
   ResponseFormat,
   Role,
@@ -75,7 +77,8 @@ export const VersionContent = z
     /** JSON Schema of an object; inferred from the text when absent. */
     variables: JsonObject.optional(),
     model: z.string().min(1).max(200).optional(),
-    fallbacks: z.array(z.string().min(1).max(200)).max(5).optional(),
+    fallbacks: Fallbacks.optional(),
+    timeouts: CallTimeouts.optional(),
     params: SamplingParams.strict().optional(),
     tools: z.array(Tool).optional(),
     toolChoice: ToolChoice.optional(),

@@ -1,4 +1,4 @@
-import type { ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
+import type { CallTimeouts, ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
 import type { ChatCompletionRequest, CreateCompletionInput } from "../contract/completions.ts";
 import type { RunSource } from "../contract/runs.ts";
 import { Selector, TemplateName, type Variables } from "../contract/templates.ts";
@@ -17,6 +17,9 @@ export type CompletionRequest = {
   messages: ChatMessage[];
   /** Overrides the template's model. */
   model: string | undefined;
+  /** Models that stand in, in order; instead of the template's. */
+  fallbacks: string[] | undefined;
+  timeouts: CallTimeouts | undefined;
   /** Everything else of the upstream's body: parameters, and fields weir does not know. */
   fields: JsonObject;
   metadata: Metadata;
@@ -41,6 +44,8 @@ export function fromCreateInput(input: CreateCompletionInput): CompletionRequest
     template,
     messages: input.messages ?? [],
     model: input.model,
+    fallbacks: input.fallbacks,
+    timeouts: input.timeouts,
     fields: { ...input.params },
     metadata: input.metadata ?? {},
     stream: false,
@@ -51,7 +56,7 @@ export function fromCreateInput(input: CreateCompletionInput): CompletionRequest
 
 /** A body of the OpenAI door. Metadata stays with weir; all other fields go upstream as they are. */
 export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest {
-  const { model, messages, prompt, stream, stream_options, metadata, ...fields } = body;
+  const { model, messages, prompt, stream, stream_options, metadata, fallbacks, timeouts, ...fields } = body;
   const named = model?.startsWith(templateModel) ? parseTemplateModel(model) : null;
   if (named && prompt)
     throw new AppError("invalid_request", "prompt: `model` names a template already", { param: "prompt" });
@@ -65,6 +70,8 @@ export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest 
     template,
     messages: messages ?? [],
     model: named ? undefined : model,
+    fallbacks,
+    timeouts,
     fields: stream_options && stream ? { ...fields, stream_options } : fields,
     metadata: metadata ?? {},
     stream: stream ?? false,

@@ -1,126 +1,211 @@
 import { limits } from "../contract/limits.ts";
+import type { Attempt } from "../contract/runs.ts";
 import { Answer } from "./answer.ts";
+import { type AttemptPolicy, type Candidate, firstAnswer } from "./attempts.ts";
+import type { Circuits } from "./circuit.ts";
 import { AppError, toAppError } from "./errors.ts";
-import { StreamGate } from "./gate.ts";
+import type { StreamGate } from "./gate.ts";
+import { type OpenedStream, openStream } from "./openStream.ts";
 import type { Prepared } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
-import { type Channel, type RelayEnd, relay, type Timeouts } from "./relay.ts";
+import { type Channel, type RelayEnd, relay } from "./relay.ts";
 import { type Ended, endRun, type RunEndPorts, type RunFacts } from "./runEnd.ts";
 import type { OpenRun } from "./runRecord.ts";
 import { readCompletion, readText, streamOf } from "./upstreamBody.ts";
 import { statusError } from "./upstreamErrors.ts";
 import type { CallUpstream } from "./upstreams.ts";
+import { withCost } from "./usageCost.ts";
 
 export type CompletionRunPorts = RunEndPorts & {
   callUpstream: CallUpstream;
   openRun: OpenRun;
-  timeouts: Timeouts;
+  policy: AttemptPolicy;
+  /** Lives as long as the isolate. */
+  circuits: Circuits;
   /** A pipe to the client whose writes wait for its reader. */
   openChannel: () => Channel;
   /** Keeps the invocation alive for work that outlives the response. */
   keepAlive: (work: Promise<unknown>) => void;
 };
 
-/** One run under way: opens its record, calls the upstream, and sees to its end. */
-export function beginRun(ports: CompletionRunPorts, principal: Principal, prepared: Prepared) {
-  const { start, route, body } = prepared;
-  const abort = new AbortController();
-  // Clocks may step back.
-  const elapsedMs = () => Math.max(0, Date.now() - start.createdAtMs);
-  const facts = {
-    headersMs: null as number | null,
-    firstTokenMs: null as number | null,
-    status: null as number | null,
-  };
-  // Beside the upstream call, not before it: settling writes the row whole if this fails.
-  const opened = ports.openRun(start, "running").catch((cause) => {
-    ports.log("run_not_opened", { runId: start.id, cause });
-  });
-  ports.keepAlive(opened);
+export type WholeAnswer = { text: string; answer: Answer; ended: Ended; candidate: Candidate };
 
-  async function end(status: RunFacts["status"], error: AppError | null, answer: Answer): Promise<Ended> {
-    const totalMs = elapsedMs();
-    const attempt = {
-      model: start.modelAsked,
-      upstream: route.upstream,
-      startedMs: 0,
-      endedMs: totalMs,
-      status: facts.status,
-      error: error?.code ?? null,
-    };
-    const { headersMs, firstTokenMs } = facts;
-    const all: RunFacts = { status, error, answer, attempts: [attempt], headersMs, firstTokenMs, totalMs };
-    const ended = await endRun(ports, prepared, all, { keepContents: principal.keepContents, opened });
-    ports.keepAlive(ended.written);
-    return ended;
+/** One run under way: opens its record, calls upstreams until one answers, and sees to its end. */
+export class CompletionRun {
+  readonly #ports: CompletionRunPorts;
+  readonly #principal: Principal;
+  readonly #prepared: Prepared;
+  /** Ends everything: the client has left, or the total time is over. */
+  readonly #abort = new AbortController();
+  readonly #opened: Promise<void>;
+  readonly #attempts: Attempt[] = [];
+  #candidate: Candidate;
+  #headersMs: number | null = null;
+  #firstTokenMs: number | null = null;
+
+  constructor(ports: CompletionRunPorts, principal: Principal, prepared: Prepared) {
+    this.#ports = ports;
+    this.#principal = principal;
+    this.#prepared = prepared;
+    this.#candidate = prepared.candidates[0];
+    // Beside the upstream call, not before it: settling writes the row whole if this fails.
+    this.#opened = ports.openRun(prepared.start, "running").catch((cause) => {
+      ports.log("run_not_opened", { runId: prepared.start.id, cause });
+    });
+    ports.keepAlive(this.#opened);
   }
 
-  async function fail(thrown: unknown, answer = new Answer()): Promise<never> {
-    const error = withRunId(toAppError(thrown), start.id);
-    abort.abort();
-    ports.keepAlive(end("failed", error, answer));
-    throw error;
-  }
-
-  /** Aborts the call with a timeout after `ms` and makes that the error of whatever `work` was at. */
-  async function within<Result>(ms: number, message: string, work: () => Promise<Result>): Promise<Result> {
-    const timer = setTimeout(() => abort.abort(new AppError("upstream_timeout", message)), ms);
+  /** Waits for a whole answer. */
+  async whole(): Promise<WholeAnswer> {
+    const { timeouts } = this.#prepared;
+    const late = () => new AppError("upstream_timeout", "The completion took longer than its total time.");
+    const timer = setTimeout(() => this.#abort.abort(late()), timeouts.totalMs);
     try {
-      return await work();
+      const { text, answer } = await this.#firstAnswer((candidate, attempt) => this.#callWhole(candidate, attempt));
+      const ended = await this.#end("succeeded", null, answer);
+      return { text, answer, ended, candidate: this.#candidate };
     } catch (thrown) {
-      throw abort.signal.reason instanceof AppError ? abort.signal.reason : thrown;
+      const error = withRunId(toAppError(thrown), this.#prepared.start.id);
+      this.#ports.keepAlive(this.#end("failed", error, new Answer()));
+      throw error;
     } finally {
       clearTimeout(timer);
     }
   }
 
+  /** Starts a stream; resolves when its response may be sent. */
+  async stream(clientGone: AbortSignal): Promise<{ body: ReadableStream<Uint8Array>; candidate: Candidate }> {
+    let gate: StreamGate | null = null;
+    const open = async () => {
+      const opened = await this.#firstAnswer((candidate, attempt) => this.#callStream(candidate, attempt));
+      gate = opened.gate;
+      return opened;
+    };
+    const relayed = relay({
+      channel: this.#ports.openChannel(),
+      open,
+      timeouts: this.#prepared.timeouts,
+      abort: this.#abort,
+      clientGone,
+      elapsedMs: () => this.#elapsedMs(),
+    });
+    this.#ports.keepAlive(relayed.ended.then((how) => this.#endStream(how, gate)));
+    this.#ports.keepAlive(relayed.closed);
+    try {
+      await relayed.committed;
+    } catch (thrown) {
+      throw withRunId(toAppError(thrown), this.#prepared.start.id);
+    }
+    return { body: relayed.body, candidate: this.#candidate };
+  }
+
+  #firstAnswer<Result>(call: (candidate: Candidate, attempt: Attempt) => Promise<Result>): Promise<Result> {
+    return firstAnswer({
+      candidates: this.#prepared.candidates,
+      policy: this.#ports.policy,
+      circuits: this.#ports.circuits,
+      attempts: this.#attempts,
+      elapsedMs: () => this.#elapsedMs(),
+      stop: this.#abort.signal,
+      call: (candidate, attempt) => {
+        this.#candidate = candidate;
+        return call(candidate, attempt);
+      },
+    });
+  }
+
+  async #callWhole(candidate: Candidate, attempt: Attempt): Promise<{ text: string; answer: Answer }> {
+    const answer = new Answer();
+    const own = new AbortController();
+    const signal = AbortSignal.any([this.#abort.signal, own.signal]);
+    const response = await this.#headers(candidate, attempt, own, signal);
+    const text = await readText(response, limits.maxUpstreamBytes);
+    const body = readCompletion(text, answer, candidate.route.secrets);
+    const price = answer.usage && (await this.#price(candidate));
+    return { text: withCost(text, body, answer, price), answer };
+  }
+
+  async #callStream(candidate: Candidate, attempt: Attempt): Promise<OpenedStream> {
+    const own = new AbortController();
+    const signal = AbortSignal.any([this.#abort.signal, own.signal]);
+    const body = await streamOf(await this.#headers(candidate, attempt, own, signal));
+    const { hideUsage, timeouts } = this.#prepared;
+    const price = hideUsage ? null : await this.#price(candidate);
+    const onFirstToken = () => {
+      this.#firstTokenMs = this.#elapsedMs();
+    };
+    const options = { hideUsage, price, secrets: candidate.route.secrets, onFirstToken, signal };
+    return within(timeouts.firstTokenMs, "The upstream sent no token in time.", own, () => openStream(body, options));
+  }
+
   /** The upstream's answer once its headers are in; a refusal becomes the error its status stands for. */
-  function headers(): Promise<Response> {
-    return within(ports.timeouts.headersMs, "The upstream sent no headers in time.", async () => {
-      const response = await ports.callUpstream({ route, body, stream: start.stream, signal: abort.signal });
-      facts.headersMs = elapsedMs();
-      facts.status = response.status;
+  #headers(candidate: Candidate, attempt: Attempt, own: AbortController, signal: AbortSignal): Promise<Response> {
+    const { start, body, timeouts } = this.#prepared;
+    const { route } = candidate;
+    return within(timeouts.headersMs, "The upstream sent no headers in time.", own, async () => {
+      const call = { route, body: { ...body, model: route.model }, stream: start.stream, signal };
+      const response = await this.#ports.callUpstream(call);
+      this.#headersMs = this.#elapsedMs();
+      attempt.status = response.status;
       if (response.ok) return response;
       throw statusError(response, await readText(response, limits.maxEventBytes), route.secrets);
     });
   }
 
-  async function whole(): Promise<{ text: string; answer: Answer; ended: Ended }> {
-    const answer = new Answer();
-    try {
-      const text = await within(ports.timeouts.totalMs, "The completion took longer than its total time.", async () =>
-        readText(await headers(), limits.maxUpstreamBytes),
-      );
-      readCompletion(text, answer, route.secrets);
-      return { text, answer, ended: await end("succeeded", null, answer) };
-    } catch (thrown) {
-      return fail(thrown, answer);
-    }
+  #price({ model }: Candidate) {
+    return this.#ports.priceOf(this.#prepared.start.projectId, model).catch(() => null);
   }
 
-  async function stream(clientGone: AbortSignal): Promise<ReadableStream<Uint8Array>> {
-    const gate = new StreamGate({ hideUsage: prepared.hideUsage, secrets: route.secrets });
-    gate.onFirstToken = () => {
-      facts.firstTokenMs = elapsedMs();
-    };
-    const connect = () => headers().then(streamOf);
-    const { timeouts } = ports;
-    const relayed = relay({ channel: ports.openChannel(), connect, gate, timeouts, abort, clientGone, elapsedMs });
-    ports.keepAlive(relayed.ended.then((how) => ended(how, gate)));
-    ports.keepAlive(relayed.closed);
-    return relayed.committed.then(
-      () => relayed.body,
-      (error: AppError) => Promise.reject(withRunId(error, start.id)),
-    );
-  }
-
-  async function ended(how: RelayEnd, gate: StreamGate): Promise<void> {
+  async #endStream(how: RelayEnd, gate: StreamGate | null): Promise<void> {
     const error = how.status === "failed" ? how.error : null;
-    const { written } = await end(how.status, error, gate.settle());
+    const { written } = await this.#end(how.status, error, gate?.settle() ?? new Answer());
     await written;
   }
 
-  return { whole, stream };
+  async #end(status: RunFacts["status"], error: AppError | null, answer: Answer): Promise<Ended> {
+    const totalMs = this.#elapsedMs();
+    const last = this.#attempts.at(-1);
+    if (last) {
+      last.endedMs = Math.max(last.startedMs, totalMs);
+      last.error = error?.code ?? null;
+    }
+    const facts: RunFacts = {
+      status,
+      error,
+      answer,
+      attempts: this.#attempts,
+      candidate: this.#candidate,
+      headersMs: this.#headersMs,
+      firstTokenMs: this.#firstTokenMs,
+      totalMs,
+    };
+    const { keepContents } = this.#principal;
+    const ended = await endRun(this.#ports, this.#prepared, facts, { keepContents, opened: this.#opened });
+    this.#ports.keepAlive(ended.written);
+    return ended;
+  }
+
+  /** Milliseconds since the run was created; clocks may step back. */
+  #elapsedMs(): number {
+    return Math.max(0, Date.now() - this.#prepared.start.createdAtMs);
+  }
+}
+
+/** Aborts `own` with a timeout after `ms`, and makes the reason of an aborted call its error. */
+async function within<Result>(
+  ms: number,
+  message: string,
+  own: AbortController,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const timer = setTimeout(() => own.abort(new AppError("upstream_timeout", message)), ms);
+  try {
+    return await work();
+  } catch (thrown) {
+    throw own.signal.aborted ? own.signal.reason : thrown;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function withRunId(error: AppError, runId: string): AppError {

@@ -1,17 +1,16 @@
 import type { CompletionResult, CreateCompletionInput } from "../contract/completions.ts";
-import type { Answer } from "./answer.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
-import { beginRun, type CompletionRunPorts } from "./completionRun.ts";
+import { CompletionRun, type CompletionRunPorts, type WholeAnswer } from "./completionRun.ts";
 import { type Prepared, type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
-import type { Ended } from "./runEnd.ts";
 
 export type CompletionPorts = PreparePorts & CompletionRunPorts;
 
-/** What a relaying door sends on: the upstream's own bytes. */
-export type RelayedAnswer =
-  | { runId: string; kind: "stream"; body: ReadableStream<Uint8Array> }
-  | { runId: string; kind: "whole"; body: string };
+/** What a relaying door sends on: the upstream's own bytes, and the model that answers where it is known by then. */
+export type RelayedAnswer = { runId: string; model: string } & (
+  | { kind: "stream"; body: ReadableStream<Uint8Array> }
+  | { kind: "whole"; body: string }
+);
 
 /**
  * Running a completion: the one way, whichever door asks. Rejects with an AppError whose details carry `runId` once
@@ -22,28 +21,30 @@ export function completionUseCases(ports: CompletionPorts) {
     /** Waits for the whole answer and returns it read; a JSON-schema format returns the parsed `output`. */
     async create(principal: Principal, input: CreateCompletionInput): Promise<CompletionResult> {
       const prepared = await prepare(ports, principal, fromCreateInput(input));
-      const call = beginRun(ports, principal, prepared);
-      const { answer, ended } = await call.whole();
-      return result(prepared, answer, ended);
+      return result(prepared, await new CompletionRun(ports, principal, prepared).whole());
     },
 
     /** Relays an answer; a stream's end is recorded when it ends, also when the client has left. */
     async relay(principal: Principal, request: CompletionRequest, clientGone: AbortSignal): Promise<RelayedAnswer> {
       const prepared = await prepare(ports, principal, request);
-      const call = beginRun(ports, principal, prepared);
+      const run = new CompletionRun(ports, principal, prepared);
       const runId = prepared.start.id;
-      if (request.stream) return { runId, kind: "stream", body: await call.stream(clientGone) };
-      return { runId, kind: "whole", body: (await call.whole()).text };
+      if (!request.stream) {
+        const { text: body, candidate } = await run.whole();
+        return { runId, model: candidate.model, kind: "whole", body };
+      }
+      const { body, candidate } = await run.stream(clientGone);
+      return { runId, model: candidate.model, kind: "stream", body };
     },
   };
 }
 export type CompletionUseCases = ReturnType<typeof completionUseCases>;
 
-function result(prepared: Prepared, answer: Answer, { cost, output }: Ended): CompletionResult {
+function result(prepared: Prepared, { answer, ended: { cost, output }, candidate }: WholeAnswer): CompletionResult {
   const { start } = prepared;
   return {
     runId: start.id,
-    model: answer.model ?? start.modelAsked,
+    model: answer.model ?? candidate.model,
     content: answer.content,
     reasoning: answer.reasoning,
     toolCalls: answer.toolCalls.map(({ id, function: called }) => ({ id, ...called })),

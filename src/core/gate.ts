@@ -1,15 +1,20 @@
+import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
+import type { Price } from "../contract/models.ts";
 import { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
 import { bodyError, errorIn } from "./upstreamErrors.ts";
+import { withCost } from "./usageCost.ts";
 
 export type GateOptions = {
   /** The client did not ask for usage: the chunk that carries only usage is kept from it. */
   hideUsage: boolean;
   /** Texts that must not reach a client (the upstream's address and key). */
   secrets: readonly string[];
+  /** Of the model, for the cost in a usage chunk that the client did ask for. */
+  price: Price | null;
 };
 
 /** What to write, and whether that was the end: `done` after `[DONE]`, or the error that takes its place. */
@@ -103,10 +108,22 @@ export class StreamGate {
       if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
       const body = data === undefined ? undefined : this.#takeNamed(text, data);
       if (body && isErrorBody(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
-      if (body && this.#options.hideUsage && isUsageOnly(body)) continue;
+      if (body && isUsageOnly(body)) {
+        if (!this.#options.hideUsage) passed.push(this.#priced(event, text, body));
+        continue;
+      }
       passed.push(event);
     }
     return { bytes: concat(...passed) };
+  }
+
+  /** The usage chunk that was asked for, with what it comes to in money. */
+  #priced(event: Uint8Array, text: string, body: JsonObject): Uint8Array {
+    const start = text.indexOf("{");
+    const end = text.lastIndexOf("}") + 1;
+    const json = text.slice(start, end);
+    const priced = withCost(json, body, this.answer, this.#options.price);
+    return priced === json ? event : new TextEncoder().encode(text.slice(0, start) + priced + text.slice(end));
   }
 
   #passDone(passed: Uint8Array[], done: Uint8Array): Passage {

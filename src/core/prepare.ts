@@ -1,27 +1,33 @@
 import type { ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Selector, Variables, VersionContent } from "../contract/templates.ts";
+import type { Candidate } from "./attempts.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
 import { AppError, toAppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { isObject } from "./json.ts";
 import type { Principal } from "./principal.ts";
 import { type ResolvedTemplate, renderPrompt } from "./prompt.ts";
+import type { Timeouts } from "./relay.ts";
 import type { RunStart, RunTemplate } from "./runRecord.ts";
-import type { Route, RouteModel } from "./upstreams.ts";
+import { type TimeoutDefaults, timeoutsFor } from "./timeouts.ts";
+import type { RouteModel } from "./upstreams.ts";
 import { assertUsableSchema } from "./variableSchema.ts";
 
 export type PreparePorts = {
   resolveTemplate: (projectId: string, name: string, selector?: Selector) => Promise<ResolvedTemplate>;
   routeModel: RouteModel;
+  timeouts: TimeoutDefaults;
 };
 
 /** A completion ready to be sent: nothing has been written or sent yet. */
 export type Prepared = {
   start: RunStart;
-  route: Route;
-  /** The upstream's body, whole. */
+  /** The model asked for, then its fallbacks, each with where it is served. */
+  candidates: readonly [Candidate, ...Candidate[]];
+  /** The upstream's body, whole but for the model. */
   body: JsonObject;
+  timeouts: Timeouts;
   variables: Variables | null;
   /** JSON Schema that the answer must fit; null when none was asked for. */
   outputSchema: JsonObject | null;
@@ -44,8 +50,9 @@ export async function prepare(
     throw new AppError("invalid_request", "messages: the template renders none, so give some", { param: "messages" });
   if (messages.length > limits.maxMessages)
     throw new AppError("invalid_request", `messages: at most ${limits.maxMessages}`, { param: "messages" });
-  const route = await ports.routeModel(principal.projectId, model);
-  if (!route) throw new AppError("not_found", `model: no upstream is configured for ${model}`, { param: "model" });
+  const fallbacks = request.fallbacks ?? (request.model === undefined ? content?.fallbacks : undefined) ?? [];
+  const candidates = await findCandidates(ports, principal.projectId, [model, ...fallbacks]);
+  const { route } = candidates[0];
   const fields = { ...(content && templateFields(content)), ...request.fields };
   checkFields(fields);
   const nowMs = Date.now();
@@ -62,22 +69,40 @@ export async function prepare(
       modelAsked: model,
       metadata: filled?.metadata ?? request.metadata,
     },
-    route,
-    body: { ...fields, ...streaming(request, fields), model: route.model, messages },
+    candidates,
+    body: { ...fields, ...streaming(request, fields), messages },
+    timeouts: timeoutsFor(ports.timeouts, route.reasoning, request.timeouts, content?.timeouts),
     variables: filled?.variables ?? null,
     outputSchema: outputSchema(fields["response_format"]),
     hideUsage: !request.includeUsage,
   };
 }
 
+async function findCandidates(
+  ports: PreparePorts,
+  projectId: string,
+  models: string[],
+): Promise<Prepared["candidates"]> {
+  const candidates: Candidate[] = [];
+  for (const [at, model] of models.entries()) {
+    const route = await ports.routeModel(projectId, model);
+    const param = at === 0 ? "model" : "fallbacks";
+    if (!route) throw new AppError("not_found", `${param}: no upstream is configured for ${model}`, { param });
+    candidates.push({ model, route });
+  }
+  return candidates as [Candidate, ...Candidate[]];
+}
+
 /** A publishable key is in everybody's browser: listed templates at `production`, with variables, and nothing else. */
-function checkPublishable({ template, messages, model, fields }: CompletionRequest): void {
+function checkPublishable({ template, messages, model, fields, fallbacks, timeouts }: CompletionRequest): void {
   const refuse = (param: string, message: string) => new AppError("forbidden", `${param}: ${message}`, { param });
   if (!template) throw refuse("model", "a publishable key runs templates only");
   if (template.selector !== undefined && template.selector !== "production")
     throw refuse("version", "a publishable key runs the label production only");
   if (messages.length > 0) throw refuse("messages", "a publishable key sends variables only");
   if (model !== undefined) throw refuse("model", "a publishable key keeps the template's model");
+  if (fallbacks) throw refuse("fallbacks", "a publishable key keeps the template's");
+  if (timeouts) throw refuse("timeouts", "a publishable key keeps the template's");
   const { stream_options: options, ...others } = fields;
   const more = isObject(options) ? Object.keys(options).filter((name) => name !== "include_usage") : [];
   const field = Object.keys(others)[0] ?? more[0];

@@ -1,6 +1,7 @@
 import { limits } from "../contract/limits.ts";
 import { AppError, errorEnvelope } from "./errors.ts";
-import type { StreamGate } from "./gate.ts";
+import type { Passage } from "./gate.ts";
+import type { OpenedStream } from "./openStream.ts";
 
 /** Upstream timers, ms: response headers, first token, silence between events, the whole call. */
 export type Timeouts = {
@@ -17,9 +18,8 @@ export type Channel = { readable: ReadableStream<Uint8Array>; writable: Writable
 
 export type RelayOptions = {
   channel: Channel;
-  /** Calls the upstream; resolves with its event stream, rejects with an AppError. */
-  connect: () => Promise<ReadableStream<Uint8Array>>;
-  gate: StreamGate;
+  /** Calls upstreams until one answers with an event; rejects with an AppError. */
+  open: () => Promise<OpenedStream>;
   timeouts: Timeouts;
   /** Aborts the upstream call. */
   abort: AbortController;
@@ -67,13 +67,12 @@ class Pump {
   readonly #options: RelayOptions;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #commitment: PromiseWithResolvers<void>;
-  #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+  #stream: OpenedStream | null = null;
   #committed = false;
   #clientLeft = false;
   #timedOut: AppError | null = null;
   #writing = false;
-  /** Passed bytes not yet written: comments that came before the first event. */
-  readonly #held: Uint8Array[] = [];
+  #openedMs = 0;
   #lastReadMs: number;
   #lastWriteMs: number;
 
@@ -108,27 +107,35 @@ class Pump {
     await Promise.all([this.#writer.close().catch(() => {}), end.status === "succeeded" && this.#drain()]);
   }
 
-  /** Reads until the stream is over; resolves with what ended it, or null for a whole answer. */
+  /** Opens the stream and passes it on to its end; resolves with what ended it, or null for a whole answer. */
   async #pump(): Promise<AppError | null> {
-    const { gate, connect } = this.#options;
     try {
-      const upstream = await connect();
-      this.#reader = upstream.getReader();
+      const { reader, gate, passed } = await this.#open();
+      for (const passage of passed) if (await this.#passOn(passage)) return endOf(passage);
       for (;;) {
-        const { done, value } = await this.#reader.read();
-        const { bytes, end } = done ? gate.end() : gate.pass(value);
-        if (bytes.length > 0) this.#held.push(bytes);
-        if (end instanceof AppError && !this.#committed && !gate.sawEvent) return end;
-        if (gate.sawEvent) this.#commit();
-        if (this.#committed) for (const part of this.#held.splice(0)) await this.#write(part);
-        // A reader that was slow to take this must not make the upstream look silent.
-        this.#lastReadMs = this.#options.elapsedMs();
-        if (end) return end instanceof AppError ? end : null;
+        const { done, value } = await reader.read();
+        const passage = done ? gate.end() : gate.pass(value);
+        if (await this.#passOn(passage)) return endOf(passage);
       }
     } catch (thrown) {
       if (thrown instanceof AppError) return thrown;
       return new AppError("upstream_error", "The upstream's stream broke.", { cause: thrown });
     }
+  }
+
+  async #open(): Promise<OpenedStream> {
+    this.#stream = await this.#options.open();
+    this.#openedMs = this.#lastReadMs = this.#options.elapsedMs();
+    this.#commit();
+    return this.#stream;
+  }
+
+  /** Writes what may pass; whether that was the end. */
+  async #passOn({ bytes, end }: Passage): Promise<boolean> {
+    if (bytes.length > 0) await this.#write(bytes);
+    // A reader that was slow to take this must not make the upstream look silent.
+    this.#lastReadMs = this.#options.elapsedMs();
+    return end !== undefined;
   }
 
   #endOf(failure: AppError | null): RelayEnd {
@@ -137,7 +144,7 @@ class Pump {
     if (!this.#clientLeft) return this.#failed(failure);
     // Before it was committed nobody waits for the answer any more; the promise must not hang all the same.
     if (!this.#committed) this.#commitment.reject(new AppError("cancelled", "The client left."));
-    return { status: this.#options.gate.settle().complete ? "succeeded" : "cancelled" };
+    return { status: this.#stream?.gate.settle().complete ? "succeeded" : "cancelled" };
   }
 
   #failed(error: AppError): RelayEnd {
@@ -149,7 +156,7 @@ class Pump {
   async #drain(): Promise<void> {
     const giveUp = setTimeout(() => this.#stopUpstream(), limits.drainMs);
     try {
-      while (this.#reader && !(await this.#reader.read()).done);
+      while (this.#stream && !(await this.#stream.reader.read()).done);
     } catch {
       // It broke after the answer was whole: nobody misses it.
     } finally {
@@ -177,12 +184,14 @@ class Pump {
   }
 
   #tick(): void {
-    const { timeouts, elapsedMs, gate } = this.#options;
+    const { timeouts, elapsedMs } = this.#options;
     const now = elapsedMs();
     if (!this.#committed && now >= timeouts.firstEventHoldMs) this.#commit();
-    const begun = gate.answer.begun;
+    // Until the stream is open each attempt has timers of its own.
+    const begun = this.#stream?.gate.answer.begun;
     if (now >= timeouts.totalMs) this.#timeOut("The completion took longer than its total time.");
-    else if (!begun && now >= timeouts.firstTokenMs) this.#timeOut("The upstream sent no token in time.");
+    else if (begun === false && now - this.#openedMs >= timeouts.firstTokenMs)
+      this.#timeOut("The upstream sent no token in time.");
     else if (begun && !this.#writing && now - this.#lastReadMs >= timeouts.idleMs)
       this.#timeOut("The upstream's stream fell silent.");
     // Nothing tells of a client that left a silent stream until something is written to it.
@@ -205,7 +214,11 @@ class Pump {
   }
 
   #stopUpstream(): void {
-    this.#options.abort.abort();
-    this.#reader?.cancel().catch(() => {});
+    this.#options.abort.abort(this.#timedOut ?? undefined);
+    this.#stream?.reader.cancel().catch(() => {});
   }
+}
+
+function endOf({ end }: Passage): AppError | null {
+  return end instanceof AppError ? end : null;
 }

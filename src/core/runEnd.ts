@@ -3,6 +3,7 @@ import { limits } from "../contract/limits.ts";
 import type { Price } from "../contract/models.ts";
 import type { Attempt, Cost, SettledStatus } from "../contract/runs.ts";
 import type { Answer } from "./answer.ts";
+import type { Candidate } from "./attempts.ts";
 import type { AppError } from "./errors.ts";
 import { type Output, readOutput } from "./output.ts";
 import type { Prepared } from "./prepare.ts";
@@ -22,6 +23,8 @@ export type RunFacts = {
   error: AppError | null;
   answer: Answer;
   attempts: Attempt[];
+  /** The model that answered, or was tried last. */
+  candidate: Candidate;
   headersMs: number | null;
   firstTokenMs: number | null;
   totalMs: number;
@@ -39,9 +42,9 @@ export async function endRun(
   facts: RunFacts,
   { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
 ): Promise<Ended> {
-  const { route, outputSchema } = prepared;
+  const { outputSchema } = prepared;
   const { answer } = facts;
-  const price = answer.usage ? await priceOf(ports, prepared) : null;
+  const price = answer.usage ? await priceOf(ports, prepared, facts.candidate.model) : null;
   const cost = costOf(answer.usage, price);
   // An answer that calls tools is not the output yet.
   const hasOutput = facts.status === "succeeded" && answer.toolCalls.length === 0;
@@ -54,7 +57,7 @@ export async function endRun(
     malformed: answer.malformed,
     attempts: facts.attempts,
     modelAnswered: answer.model,
-    upstream: route.upstream,
+    upstream: facts.candidate.route.upstream,
     usage: answer.usage,
     usageSource: answer.usage ? "upstream" : "unknown",
     cost,
@@ -69,10 +72,10 @@ export async function endRun(
 }
 
 /** A cost that is lost is lost for good, so the price is asked for again before it counts as unknown. */
-async function priceOf(ports: RunEndPorts, { start }: Prepared): Promise<Price | null> {
+async function priceOf(ports: RunEndPorts, { start }: Prepared, model: string): Promise<Price | null> {
   for (let attempt = 1; attempt < limits.finaliseAttempts; attempt++) {
     try {
-      return await ports.priceOf(start.projectId, start.modelAsked);
+      return await ports.priceOf(start.projectId, model);
     } catch {
       await pause(attempt);
     }

@@ -1,3 +1,4 @@
+import type { JsonObject } from "../contract/chat.ts";
 import type { Answer } from "./answer.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
@@ -7,12 +8,12 @@ import { bodyError, errorIn } from "./upstreamErrors.ts";
 export async function streamOf(response: Response): Promise<ReadableStream<Uint8Array>> {
   const type = response.headers.get("content-type") ?? "";
   if (response.body && /^text\/event-stream\b/i.test(type)) return response.body;
-  await response.body?.cancel();
+  await response.body?.cancel().catch(() => {});
   throw new AppError("upstream_error", "The upstream did not answer with an event stream.");
 }
 
 /** Reads a whole completion into `answer`; an error object in place of one is thrown. */
-export function readCompletion(text: string, answer: Answer, secrets: readonly string[]): void {
+export function readCompletion(text: string, answer: Answer, secrets: readonly string[]): JsonObject {
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -28,6 +29,7 @@ export function readCompletion(text: string, answer: Answer, secrets: readonly s
   )
     throw new AppError("upstream_error", "The upstream's answer is not a completion.");
   answer.add(body);
+  return body;
 }
 
 /** A body as text, refused past `maxBytes`; one that breaks off is an `upstream_error`. */
@@ -45,7 +47,7 @@ export async function readText(response: Response, maxBytes: number): Promise<st
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
-    throw new AppError("upstream_error", "The upstream's answer broke off.", { cause });
+    throw new AppError("upstream_error", "The upstream's answer broke off.", { cause, details: { transient: true } });
   }
   return text + decoder.decode();
 }

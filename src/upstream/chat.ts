@@ -22,7 +22,7 @@ export function callUpstream(simulator: Fetch, network: Fetch): CallUpstream {
     });
     const response = await (route.simulated ? simulator : network)(request).catch((cause: unknown) => {
       if (signal.aborted) throw cause;
-      throw new AppError("upstream_error", "The upstream cannot be reached.", { cause });
+      throw new AppError("upstream_error", "The upstream cannot be reached.", { cause, details: { transient: true } });
     });
     if (response.status < 300 || response.status >= 400) return response;
     await response.body?.cancel();

@@ -12,7 +12,7 @@ const done = "data: [DONE]\n\n";
 
 /** Passes a stream through a gate; the outcome is what a client would get and what was read. */
 function through(chunks: (string | Uint8Array)[], hideUsage = true) {
-  const gate = new StreamGate({ hideUsage, secrets: ["up.example"] });
+  const gate = new StreamGate({ hideUsage, secrets: ["up.example"], price: null });
   const decoder = new TextDecoder();
   let text = "";
   let end: "done" | AppError | undefined;
@@ -182,7 +182,7 @@ describe("what reaches the client", () => {
   });
 
   it("tells the first token once, and not for a chunk that only names the role", () => {
-    const gate = new StreamGate({ hideUsage: true, secrets: [] });
+    const gate = new StreamGate({ hideUsage: true, secrets: [], price: null });
     let times = 0;
     gate.onFirstToken = () => times++;
     gate.pass(encode(chunk({ role: "assistant", content: "" })));

@@ -37,6 +37,9 @@ export async function callWeir(path: string, call: Call = {}): Promise<Called> {
     UPSTREAM_BASE_URL: upstreamUrl,
     UPSTREAM_API_KEY: "upstream-secret-key",
     SIMULATOR: "on",
+    // One call and no circuit, so that each test sees the upstream it scripts; retries have tests of their own.
+    UPSTREAM_ATTEMPTS: "1",
+    UPSTREAM_CIRCUIT_FAILURES: "1000000",
     ...call.env,
   };
   const response = await worker.fetch(request as never, bindings, context);
@@ -64,7 +67,9 @@ export function scriptUpstream(answer: (sent: Sent) => Response | Promise<Respon
     const { url, headers, signal } = request;
     const sent = { url, headers, signal, body: (await request.json()) as Record<string, unknown> };
     calls.push(sent);
-    return answer(sent);
+    // As fetch does, an aborted call rejects whatever the upstream goes on doing.
+    const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    return Promise.race([answer(sent), aborted]);
   };
   return Object.assign(calls, {
     [Symbol.dispose]: () => {

@@ -1,0 +1,108 @@
+import { limits } from "../contract/limits.ts";
+import type { Attempt } from "../contract/runs.ts";
+import type { Circuits } from "./circuit.ts";
+import { AppError, toAppError } from "./errors.ts";
+import { pauseMs, sleep, verdictOn } from "./retry.ts";
+import type { Route } from "./upstreams.ts";
+
+/** A model that may answer, as it was asked for, and where it is served. */
+export type Candidate = { model: string; route: Route };
+
+export type AttemptPolicy = {
+  /** Calls of one model at most. */
+  perModel: number;
+  /** Where the doubling pause between them starts, ms. */
+  pauseMs: number;
+  /** Failed completions in a row after which an upstream is left alone. */
+  circuitFailures: number;
+};
+
+type Outcome<Result> = { result: Result } | { error: AppError };
+
+export type AttemptOptions<Result> = {
+  /** In order of preference; not empty. */
+  candidates: readonly Candidate[];
+  policy: AttemptPolicy;
+  circuits: Circuits;
+  /** Every attempt is noted here, also when all fail. */
+  attempts: Attempt[];
+  elapsedMs: () => number;
+  /** Ends the trying; its reason is then the error. */
+  stop: AbortSignal;
+  /** One call of one model, up to the moment from which there is no going back. */
+  call: (candidate: Candidate, attempt: Attempt) => Promise<Result>;
+};
+
+/** Tries the candidates until one answers; rejects with the last failure when none does. */
+export async function firstAnswer<Result>(options: AttemptOptions<Result>): Promise<Result> {
+  let failure: AppError | null = null;
+  for (const candidate of options.candidates) {
+    const outcome = await tryModel(options, candidate);
+    if ("result" in outcome) return outcome.result;
+    failure = outcome.error;
+    if (verdictOn(failure) === "stop") break;
+  }
+  throw failure ?? new AppError("internal", "There was nothing to try.");
+}
+
+async function tryModel<Result>(options: AttemptOptions<Result>, candidate: Candidate): Promise<Outcome<Result>> {
+  const { policy, circuits, attempts } = options;
+  const upstream = candidate.route.baseUrl;
+  if (!circuits.admits(upstream, policy.circuitFailures)) return { error: resting() };
+  try {
+    for (let tries = 1; ; tries++) {
+      const outcome = await tryOnce(options, candidate);
+      const more = tries < policy.perModel && attempts.length < limits.maxAttempts;
+      const pause = "error" in outcome && more ? pauseAfter(outcome.error, tries, policy) : null;
+      if (pause === null) return noted(circuits, upstream, outcome);
+      await sleep(pause, options.stop);
+    }
+  } catch (thrown) {
+    circuits.abandoned(upstream);
+    throw thrown;
+  }
+}
+
+function pauseAfter(error: AppError, tries: number, policy: AttemptPolicy): number | null {
+  return verdictOn(error) === "again" ? pauseMs(tries, policy.pauseMs, error.retryAfterSeconds) : null;
+}
+
+/** A complaint about the request, or about too many of them, shows that the upstream is up. */
+function noted<Result>(circuits: Circuits, upstream: string, outcome: Outcome<Result>): Outcome<Result> {
+  const failed = "error" in outcome && ["upstream_error", "upstream_timeout"].includes(outcome.error.code);
+  if (failed) circuits.failed(upstream);
+  else circuits.succeeded(upstream);
+  return outcome;
+}
+
+async function tryOnce<Result>(
+  { attempts, elapsedMs, stop, call }: AttemptOptions<Result>,
+  candidate: Candidate,
+): Promise<Outcome<Result>> {
+  const { model, route } = candidate;
+  const startedMs = elapsedMs();
+  const attempt: Attempt = {
+    model,
+    upstream: route.upstream,
+    startedMs,
+    endedMs: startedMs,
+    status: null,
+    error: null,
+  };
+  attempts.push(attempt);
+  try {
+    return { result: await call(candidate, attempt) };
+  } catch (thrown) {
+    attempt.endedMs = Math.max(startedMs, elapsedMs());
+    const error = toAppError(stop.aborted ? stop.reason : thrown);
+    attempt.error = error.code;
+    if (stop.aborted) throw stop.reason;
+    return { error };
+  }
+}
+
+function resting(): AppError {
+  return new AppError("unavailable", "The upstream has failed repeatedly and is left alone for a moment.", {
+    retryAfterSeconds: Math.ceil(limits.circuitRestMs / 1000),
+  });
+}

@@ -1,0 +1,44 @@
+import { AppError } from "./errors.ts";
+import { type GateOptions, type Passage, StreamGate } from "./gate.ts";
+
+/** A stream whose first event has been seen: from here on there is something to answer with, and no going back. */
+export type OpenedStream = {
+  reader: ReadableStreamDefaultReader<Uint8Array>;
+  gate: StreamGate;
+  /** What has passed the gate and is not yet written. */
+  passed: Passage[];
+};
+
+/**
+ * Reads an upstream's stream up to its first event that is no error. An error that comes first, an empty stream or a
+ * broken connection rejects with an AppError, with nothing shown to anybody. Owns the body until it resolves.
+ */
+export async function openStream(
+  body: ReadableStream<Uint8Array>,
+  options: GateOptions & { onFirstToken: () => void; signal: AbortSignal },
+): Promise<OpenedStream> {
+  const reader = body.getReader();
+  const gate = new StreamGate(options);
+  gate.onFirstToken = options.onFirstToken;
+  const passed: Passage[] = [];
+  const stop = () => reader.cancel().catch(() => {});
+  options.signal.addEventListener("abort", stop);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      const passage = done ? gate.end() : gate.pass(value);
+      if (passage.end instanceof AppError && !gate.sawEvent) throw passage.end;
+      passed.push(passage);
+      if (gate.sawEvent || passage.end) return { reader, gate, passed };
+    }
+  } catch (thrown) {
+    stop();
+    if (thrown instanceof AppError) throw thrown;
+    throw new AppError("upstream_error", "The upstream's stream broke.", {
+      cause: thrown,
+      details: { transient: true },
+    });
+  } finally {
+    options.signal.removeEventListener("abort", stop);
+  }
+}

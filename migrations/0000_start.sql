@@ -138,6 +138,23 @@ CREATE TABLE `templates` (
 CREATE UNIQUE INDEX `templates_name` ON `templates` (`project_id`,`name`);--> statement-breakpoint
 CREATE INDEX `templates_active` ON `templates` (`project_id`,`name`) WHERE archived_at IS NULL;--> statement-breakpoint
 CREATE INDEX `templates_archived` ON `templates` (`project_id`,`name`) WHERE archived_at IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `upstreams` (
+	`id` text PRIMARY KEY NOT NULL,
+	`project_id` text NOT NULL,
+	`name` text NOT NULL,
+	`base_url` text NOT NULL,
+	`sealed_key` text,
+	`key_hint` text,
+	`sealed_headers` text,
+	`header_names` text NOT NULL,
+	`models` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`updated_at` integer NOT NULL,
+	`archived_at` integer
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX `upstreams_active` ON `upstreams` (`project_id`,`name`) WHERE archived_at IS NULL;--> statement-breakpoint
+CREATE INDEX `upstreams_archived` ON `upstreams` (`project_id`,`id`) WHERE archived_at IS NOT NULL;--> statement-breakpoint
 CREATE TABLE `usage_daily` (
 	`project_id` text NOT NULL,
 	`day` text NOT NULL,

@@ -15,12 +15,21 @@ export interface Env {
   UPSTREAM_RETRY_PAUSE_MS?: string;
   UPSTREAM_CIRCUIT_FAILURES?: string;
   SIMULATOR?: string;
+  ENCRYPTION_KEY?: string;
+  ALLOW_LOOPBACK_UPSTREAMS?: string;
 }
 
 const absent = (value: unknown) => (value === "" ? undefined : value);
 
 const anyMilliseconds = z.coerce.number().int().min(1).max(86_400_000);
 const milliseconds = (fallback: number) => z.preprocess(absent, anyMilliseconds.default(fallback));
+
+const onOff = z.preprocess(absent, z.enum(["on", "off"]).default("off"));
+
+/** 32 bytes are 43 characters and one "="; the last of the 43 carries 4 bits. */
+const encryptionKey = z
+  .string()
+  .regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, { message: "must be 32 random bytes in base64" });
 
 const Settings = z.object({
   UPSTREAM_BASE_URL: z.preprocess(absent, z.url({ protocol: /^https?$/ }).optional()),
@@ -37,7 +46,9 @@ const Settings = z.object({
   ),
   UPSTREAM_RETRY_PAUSE_MS: milliseconds(limits.retryPauseMs),
   UPSTREAM_CIRCUIT_FAILURES: z.preprocess(absent, z.coerce.number().int().min(1).default(limits.circuitFailures)),
-  SIMULATOR: z.preprocess(absent, z.enum(["on", "off"]).default("off")),
+  SIMULATOR: onOff,
+  ENCRYPTION_KEY: z.preprocess(absent, encryptionKey.optional()),
+  ALLOW_LOOPBACK_UPSTREAMS: onOff,
 });
 export type Settings = z.infer<typeof Settings>;
 

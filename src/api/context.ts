@@ -1,3 +1,4 @@
+import { limits } from "../contract/limits.ts";
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
 import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
@@ -5,11 +6,14 @@ import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
+import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
 import { runUseCases } from "../core/runs.ts";
+import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
 import type { TimeoutDefaults } from "../core/timeouts.ts";
+import { upstreamUseCases } from "../core/upstreamUseCases.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
 import { database } from "../store/db.ts";
@@ -19,6 +23,7 @@ import { listRuns } from "../store/runList.ts";
 import { sumUsage } from "../store/runStats.ts";
 import { deleteRun, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
 import { templateStore } from "../store/templates.ts";
+import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
@@ -48,6 +53,7 @@ const caches = {
   keys: new TimedCache<RememberedKey>(),
   templates: new TimedCache(sizeOfTemplate),
   prices: new TimedCache<ProjectPrices>(),
+  upstreams: new TimedCache(sizeOfUpstreams),
 };
 
 /** What this isolate has learnt of its upstreams' health. */
@@ -84,10 +90,28 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   const simulator = settings.SIMULATOR === "on";
   const served = [...(baseUrl ? catalogue : []), ...(simulator ? simulatorModels : [])];
   const templates = templateUseCases({ ...templateStore(db), cache: caches.templates, now: Date.now });
-  const models = modelUseCases({ ...modelStore(db), catalogue: () => served, cache: caches.prices, now: Date.now });
+  const box = settings.ENCRYPTION_KEY ? secretBox(settings.ENCRYPTION_KEY) : noSecretBox;
+  const ownUpstreams = findOwnUpstreams({ ...upstreamStore(db), box, cache: caches.upstreams });
+  const call = callUpstream(simulatorFetch, fetch);
+  const models = modelUseCases({
+    ...modelStore(db),
+    catalogue: () => served,
+    ownUpstreams,
+    cache: caches.prices,
+    now: Date.now,
+  });
   return {
     templates,
     models,
+    upstreams: upstreamUseCases({
+      ...upstreamStore(db),
+      callUpstream: call,
+      testTimeoutMs: limits.upstreamTestTimeoutMs,
+      forgetUpstreams: (projectId) => caches.upstreams.forget(projectId),
+      box,
+      allowLoopback: settings.ALLOW_LOOPBACK_UPSTREAMS === "on",
+      now: Date.now,
+    }),
     keys: keyUseCases({ ...keyStore(db), forgetKey: (digest) => caches.keys.forget(digest), now: Date.now }),
     runs: runUseCases({
       listRuns: listRuns(db),
@@ -100,8 +124,8 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     completions: completionUseCases({
       resolveTemplate: templates.resolve,
       priceOf: models.priceOf,
-      routeModel: routeModel({ baseUrl, apiKey, simulator, models: served }),
-      callUpstream: callUpstream(simulatorFetch, fetch),
+      routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
+      callUpstream: call,
       openRun: openRun(db),
       settleRun: settleRun(db),
       timeouts: timeoutsOf(settings),

@@ -14,7 +14,7 @@ export type Route = {
   headers: Readonly<Record<string, string>>;
   /** A reasoning model thinks before its first token: its timers are longer. */
   reasoning: boolean;
-  /** The address, its host and the key. */
+  /** The address, its host, the key and the headers' values. */
   secrets: readonly string[];
 };
 

@@ -3,6 +3,7 @@ import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
 import type { RunUseCases } from "./runs.ts";
 import type { TemplateUseCases } from "./templates.ts";
+import type { UpstreamUseCases } from "./upstreamUseCases.ts";
 
 /** Everything a door can ask for; `api/context.ts` binds it to storage and upstreams once per request. */
 export interface UseCases {
@@ -10,5 +11,6 @@ export interface UseCases {
   completions: CompletionUseCases;
   runs: RunUseCases;
   models: ModelUseCases;
+  upstreams: UpstreamUseCases;
   keys: KeyUseCases;
 }

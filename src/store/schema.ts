@@ -220,6 +220,31 @@ export const usageDaily = sqliteTable(
   ],
 );
 
+/** Secrets are sealed (`core/secretBox.ts`); an archived upstream has none. */
+export const upstreams = sqliteTable(
+  "upstreams",
+  {
+    id: text().primaryKey(),
+    projectId: text("project_id").notNull(),
+    name: text().notNull(),
+    baseUrl: text("base_url").notNull(),
+    sealedKey: text("sealed_key"),
+    keyHint: text("key_hint"),
+    /** JSON of names and values. */
+    sealedHeaders: text("sealed_headers"),
+    headerNames: text("header_names", { mode: "json" }).$type<string[]>().notNull(),
+    models: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
+    createdAt: integer("created_at").notNull(),
+    updatedAt: integer("updated_at").notNull(),
+    archivedAt: integer("archived_at"),
+  },
+  (table) => [
+    // Archiving frees the name. A project has few active ones, so this serves lists and routing too.
+    uniqueIndex("upstreams_active").on(table.projectId, table.name).where(sql`archived_at IS NULL`),
+    index("upstreams_archived").on(table.projectId, table.id).where(sql`archived_at IS NOT NULL`),
+  ],
+);
+
 export const modelPrices = sqliteTable(
   "model_prices",
   {

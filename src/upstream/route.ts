@@ -1,26 +1,42 @@
 import type { Model } from "../contract/models.ts";
-import type { Route, RouteModel } from "../core/upstreams.ts";
+import { addressed, type FindOwnUpstreams, ownerOf } from "../core/ownUpstreams.ts";
+import type { RouteModel } from "../core/upstreams.ts";
 
-export type UpstreamSettings = {
+export type RouteSettings = {
   /** OpenAI-compatible base URL of the default upstream; absent: there is none. */
   baseUrl: string | undefined;
   apiKey: string | undefined;
   simulator: boolean;
   /** For what is known of a model beside its name. */
   models: readonly Model[];
+  ownUpstreams: FindOwnUpstreams;
 };
 
 /** Model names of the embedded simulator begin with this; it serves them only where it is switched on. */
 const simulatorPrefix = "sim/";
 
-/** `sim/…` goes to the simulator, everything else to the default upstream. */
-export function routeModel({ baseUrl, apiKey, simulator, models }: UpstreamSettings): RouteModel {
-  return async (_projectId, model) => {
-    const reasoning = models.some(({ id, capabilities }) => id === model && capabilities.includes("reasoning"));
-    const common = { model, headers: {}, reasoning };
+/**
+ * A model goes to the project's own upstream that it names or that maps it, else `sim/…` to the simulator, else to
+ * the default upstream.
+ */
+export function routeModel({ baseUrl, apiKey, simulator, models, ownUpstreams }: RouteSettings): RouteModel {
+  const reasons = (name: string) =>
+    models.some(({ id, capabilities }) => id === name && capabilities.includes("reasoning"));
+  return async (projectId, model) => {
+    const own = ownerOf(await ownUpstreams(projectId), model);
+    if (own) {
+      const { upstream } = own;
+      // `NAME/` names no model.
+      if (own.model === "") return null;
+      const address = addressed(upstream.baseUrl, await upstream.secrets());
+      const reasoning = reasons(model) || reasons(own.model);
+      return { ...address, upstream: upstream.name, model: own.model, simulated: false, reasoning };
+    }
+    const common = { model, headers: {}, reasoning: reasons(model) };
     if (model.startsWith(simulatorPrefix)) return simulator ? { ...common, ...simulatorRoute } : null;
     if (!baseUrl) return null;
-    return { ...common, upstream: "default", simulated: false, ...addressed(baseUrl, apiKey ?? null) };
+    const address = addressed(baseUrl, { apiKey: apiKey ?? null, headers: {} });
+    return { ...common, upstream: "default", simulated: false, ...address };
   };
 }
 
@@ -31,13 +47,3 @@ const simulatorRoute = {
   apiKey: null,
   secrets: [],
 };
-
-/** An address and its key, with the texts that errors must not quote. */
-export function addressed(baseUrl: string, apiKey: string | null): Pick<Route, "baseUrl" | "apiKey" | "secrets"> {
-  const { host, hostname } = new URL(baseUrl);
-  return {
-    baseUrl: baseUrl.replace(/\/+$/, ""),
-    apiKey,
-    secrets: [baseUrl, host, hostname, ...(apiKey ? [apiKey] : [])],
-  };
-}

@@ -13,7 +13,14 @@ const mark = "ownermark";
 const content = { messages: [{ role: "user", content: `${mark} {{name}}` }], model: "sim/echo" };
 
 /** What the owner has, or what nobody has. */
-type Things = { template: string; snippet: string; runId: string; liveRunId: string; keyId: string };
+type Things = {
+  template: string;
+  snippet: string;
+  runId: string;
+  liveRunId: string;
+  keyId: string;
+  upstreamId: string;
+};
 
 /**
  * What tenancy means for a procedure. `names`: calls that name a thing of a project, which must be `not_found` to all
@@ -89,6 +96,17 @@ const duties: Record<string, Duty> = {
   "runs.delete": { names: ({ runId, liveRunId }) => [{ id: runId }, { id: liveRunId }] },
   "models.list": { lists: () => [undefined] },
   "models.setPrice": { apart: "names a model, which belongs to nobody" },
+  "upstreams.create": { apart: "makes an upstream in the caller's own project and names nothing" },
+  "upstreams.list": { lists: () => [{}] },
+  "upstreams.update": {
+    names: ({ upstreamId }) => [
+      { id: upstreamId },
+      { id: upstreamId, name: "mine" },
+      { id: upstreamId, baseUrl: "https://elsewhere.test/v1", apiKey: "k", headers: {} },
+    ],
+  },
+  "upstreams.test": { names: ({ upstreamId }) => [{ id: upstreamId, model: "m" }] },
+  "upstreams.archive": { names: ({ upstreamId }) => [{ id: upstreamId }] },
   "keys.create": { apart: "makes a key in the caller's own project and names nothing" },
   "keys.list": { lists: () => [{}] },
   "keys.rotate": { names: ({ keyId }) => [{ id: keyId, overlapSeconds: 0 }, { id: keyId }] },
@@ -102,6 +120,7 @@ const nobodys = (): Things => ({
   runId: newId("run"),
   liveRunId: newId("run"),
   keyId: newId("key"),
+  upstreamId: newId("ups"),
 });
 
 let owner: TestKey;
@@ -160,6 +179,9 @@ beforeAll(async () => {
   });
   const price = { inputMicrosPerMillion: 1, outputMicrosPerMillion: 1, currency: "CNY" };
   await done("models.setPrice", owner, { model: `${mark}/model`, price });
+  const upstream = { name: mark, baseUrl: `https://${mark}.test/v1`, apiKey: mark, models: { [`${mark}-m`]: "m" } };
+  const { id: upstreamId } = (await done("upstreams.create", owner, upstream)) as { id: string };
+  await done("upstreams.create", owner, { ...upstream, name: `${mark}-2` });
   const spare = await insertTestKey(owner.principal.projectId, { name: mark });
   owned = {
     template: names.template,
@@ -167,6 +189,7 @@ beforeAll(async () => {
     runId: await insertRun(names.template, true),
     liveRunId: await insertRun(names.template, false),
     keyId: spare.principal.keyId,
+    upstreamId,
   };
   // What an isolate remembers for the owner must not answer a stranger.
   for (const version of [undefined, "latest", 1])
@@ -209,7 +232,7 @@ describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))("%s", (pa
   });
 });
 
-describe.each(["templates.list", "runs.list", "keys.list"])("%s", (path) => {
+describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list"])("%s", (path) => {
   it("shows nothing of the owner's by the owner's cursor", async () => {
     const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
     expect(first.nextCursor).not.toBeNull();
@@ -236,6 +259,15 @@ describe("procedures that name nothing of a project", () => {
     expect(page.items.map(({ name }) => name)).toEqual(["mine"]);
   });
 
+  it("make an upstream for the caller's project alone, also under a name that another has", async () => {
+    const made = { name: mark, baseUrl: "https://mine.test/v1", models: { mapped: "m" } };
+    const { id } = (await done("upstreams.create", stranger, made)) as { id: string };
+    const text = JSON.stringify([await done("models.list", owner, undefined), await done("upstreams.list", owner, {})]);
+    expect(text).not.toContain("mapped");
+    expect(text).not.toContain(id);
+    await done("upstreams.archive", stranger, { id });
+  });
+
   it("let two projects use one name", async () => {
     await done("templates.create", stranger, { name: `${mark}/greeting`, content: { text: "another" } });
     const found = await done("templates.get", owner, { name: owned.template });
@@ -255,6 +287,7 @@ async function snapshot(): Promise<unknown> {
     rows("SELECT * FROM runs WHERE project_id = ?"),
     rows("SELECT * FROM keys WHERE project_id = ?"),
     rows("SELECT * FROM model_prices WHERE project_id = ?"),
+    rows("SELECT * FROM upstreams WHERE project_id = ?"),
   ]);
   return all.map(({ results }) => results);
 }

@@ -4,6 +4,7 @@ import { limits } from "../../src/contract/limits.ts";
 import { Model, type Price } from "../../src/contract/models.ts";
 import { TimedCache } from "../../src/core/cache.ts";
 import { modelUseCases, type ProjectPrices } from "../../src/core/models.ts";
+import type { OwnUpstream } from "../../src/core/ownUpstreams.ts";
 import { database } from "../../src/store/db.ts";
 import { modelStore } from "../../src/store/models.ts";
 import { catalogue } from "../../src/upstream/catalogue.ts";
@@ -18,13 +19,29 @@ const listPrice: Price = { inputMicrosPerMillion: 3_750_000, outputMicrosPerMill
 
 /** The use cases of an isolate of its own. */
 const isolate = () =>
-  modelUseCases({ ...store, catalogue: () => catalogue, cache: new TimedCache<ProjectPrices>(), now: Date.now });
+  modelUseCases({
+    ...store,
+    catalogue: () => catalogue,
+    ownUpstreams: async () => own,
+    cache: new TimedCache<ProjectPrices>(),
+    now: Date.now,
+  });
+
+/** An upstream of the project's that maps these models. */
+const ownUpstream = (name: string, models: Record<string, string>): OwnUpstream => ({
+  name,
+  baseUrl: "https://own.test/v1",
+  models: new Map(Object.entries(models)),
+  secrets: async () => ({ apiKey: null, headers: {} }),
+});
+let own: OwnUpstream[] = [];
 
 let models: ReturnType<typeof isolate>;
 let owner: TestKey["principal"];
 let stranger: TestKey["principal"];
 
 beforeEach(async () => {
+  own = [];
   models = isolate();
   owner = (await insertTestProject()).principal;
   stranger = (await insertTestProject()).principal;
@@ -54,6 +71,36 @@ describe("listing models", () => {
     const set = await models.setPrice(owner, { model: "acme/own-1", price });
     expect(set).toMatchObject({ id: "acme/own-1", price, capabilities: [] });
     expect((await models.list(owner)).items.at(-1)).toEqual(set);
+  });
+});
+
+describe("models of the project's own upstreams", () => {
+  it("are listed once each, under the name that reaches them and with the upstream that serves them", async () => {
+    own = [
+      ownUpstream("acme", { fast: "a-1", [reference]: "a-2" }),
+      ownUpstream("other", { fast: "b-1", slow: "b-2" }),
+    ];
+    const { items } = await models.list(owner);
+    const served = items.filter((model) => model.upstream !== "default").map(({ id, upstream }) => [id, upstream]);
+    expect(served).toEqual([
+      [reference, "acme"],
+      ["fast", "acme"],
+      ["other/fast", "other"],
+      ["slow", "other"],
+    ]);
+    for (const model of items) Model.parse(model);
+    expect(new Set(items.map(({ id }) => id)).size).toBe(items.length);
+  });
+
+  it("cost what the project says, never what the default upstream's catalogue says", async () => {
+    own = [ownUpstream("acme", { fast: "a-1", [reference]: "a-2" })];
+    expect(await models.priceOf(owner.projectId, reference)).toBeNull();
+    expect(await models.priceOf(owner.projectId, "acme/fast")).toBeNull();
+    const set = await models.setPrice(owner, { model: "acme/fast", price });
+    expect(set).toMatchObject({ id: "acme/fast", upstream: "acme", price });
+    expect(await models.priceOf(owner.projectId, "acme/fast")).toEqual(price);
+    expect((await models.list(owner)).items.at(-1)).toEqual(set);
+    expect((await models.setPrice(owner, { model: reference, price: null })).price).toBeNull();
   });
 });
 

@@ -19,6 +19,8 @@ export type Called = {
 };
 
 export const upstreamUrl = "http://upstream.test/v1";
+/** 32 bytes in base64. */
+const encryptionKey = btoa("a key of thirty-two bytes, no mo");
 
 /** Calls the Worker as a client would, with an upstream configured at `upstreamUrl` and the simulator on. */
 export async function callWeir(path: string, call: Call = {}): Promise<Called> {
@@ -36,6 +38,7 @@ export async function callWeir(path: string, call: Call = {}): Promise<Called> {
     ...env,
     UPSTREAM_BASE_URL: upstreamUrl,
     UPSTREAM_API_KEY: "upstream-secret-key",
+    ENCRYPTION_KEY: encryptionKey,
     SIMULATOR: "on",
     // One call and no circuit, so that each test sees the upstream it scripts; retries have tests of their own.
     UPSTREAM_ATTEMPTS: "1",

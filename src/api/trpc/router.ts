@@ -4,12 +4,14 @@ import { keysRouter } from "./keys.ts";
 import { modelsRouter } from "./models.ts";
 import { runsRouter } from "./runs.ts";
 import { templatesRouter } from "./templates.ts";
+import { upstreamsRouter } from "./upstreams.ts";
 
 export const appRouter = router({
   templates: templatesRouter,
   completions: completionsRouter,
   runs: runsRouter,
   models: modelsRouter,
+  upstreams: upstreamsRouter,
   keys: keysRouter,
 });
 

@@ -218,7 +218,13 @@ export const LabelHistoryInput = PageInput.extend({
 export const LabelMovePage = page(LabelMove);
 
 export const Variables = z
-  .record(z.string(), z.unknown())
+  .any()
+  // A record would drop this key unseen, while any other unknown variable is an error.
+  .superRefine((values, context) => {
+    if (typeof values === "object" && values !== null && Object.hasOwn(values, "__proto__"))
+      context.addIssue({ code: "custom", path: ["__proto__"], message: "not a name a variable can have" });
+  })
+  .pipe(z.record(z.string(), z.unknown()))
   .refine((values) => Object.keys(values).length <= limits.maxVariables, {
     message: `at most ${limits.maxVariables} variables`,
   });

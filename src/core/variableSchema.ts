@@ -1,4 +1,5 @@
 import { dereference, Validator } from "@cfworker/json-schema";
+import safeRegex from "safe-regex2";
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
@@ -90,6 +91,12 @@ export function assertUsableSchema(schema: JsonObject, param: string): void {
   }
 }
 
+/** A pattern with repetitions inside repetitions can hold up the isolate, and all its requests, for minutes. */
+function assertPattern(pattern: string): void {
+  new RegExp(pattern, "u");
+  if (!safeRegex(pattern)) throw new Error(`the pattern ${JSON.stringify(pattern)} can take exponential time`);
+}
+
 const knownTypes = ["string", "number", "integer", "boolean", "null", "array", "object"];
 
 function assertUsablePart(part: JsonObject, lookup: Readonly<Record<string, unknown>>): void {
@@ -98,9 +105,9 @@ function assertUsablePart(part: JsonObject, lookup: Readonly<Record<string, unkn
     if (typeof type !== "string" || !knownTypes.includes(type)) throw new Error(`${JSON.stringify(type)} is no type`);
   if (part["$ref"] !== undefined && !Object.hasOwn(lookup, String(part["__absolute_ref__"])))
     throw new Error(`the reference ${JSON.stringify(part["$ref"])} leads nowhere`);
-  if (part["pattern"] !== undefined) new RegExp(String(part["pattern"]), "u");
+  if (part["pattern"] !== undefined) assertPattern(String(part["pattern"]));
   if (isObject(part["patternProperties"]))
-    for (const pattern of Object.keys(part["patternProperties"])) new RegExp(pattern, "u");
+    for (const pattern of Object.keys(part["patternProperties"])) assertPattern(pattern);
   if (part["enum"] !== undefined && !Array.isArray(part["enum"])) throw new Error("`enum` must be a list");
 }
 

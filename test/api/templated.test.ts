@@ -127,6 +127,7 @@ describe("a stored template through the OpenAI door", () => {
     [{ model: "template:letter@nothing", messages: [], metadata: { text: "x" } }, 404, "model"],
     [{ prompt: { id: "modelless" } }, 400, "model"],
     [{ prompt: { id: "hollow" } }, 400, "messages"],
+    ['{"prompt":{"id":"letter","variables":{"text":"x","__proto__":1}}}', 400, "prompt.variables.__proto__"],
     [{ prompt: { id: "letter" }, model: "template:letter" }, 400, "prompt"],
     [{ prompt: { id: "Bad Name" } }, 400, "prompt.id"],
     [{ model: "template:letter@@" }, 400, "model"],

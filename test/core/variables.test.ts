@@ -166,6 +166,8 @@ describe("a schema given with a template", () => {
     [{ type: "object", properties: { a: {} }, required: ["b"] }, "v.required"],
     [{ type: "object", properties: { a: { type: "strnig" } } }, "v"],
     [{ type: "object", properties: { a: { pattern: "(" } } }, "v"],
+    [{ type: "object", properties: { a: { pattern: "^(a+)+$" } } }, "v"],
+    [{ type: "object", properties: { a: { patternProperties: { "(x*)*y": {} } } } }, "v"],
     [{ type: "object", properties: { a: { $ref: "#/$defs/none" } } }, "v"],
     [{ type: "object", properties: { a: { type: "string", default: 3 } } }, "v.properties.a.default"],
   ])("is refused when it cannot describe variables: %j", (schema, param) => {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { buildWorker, makeBuildDir } from "./build.ts";
+import { localEncryptionKey } from "./encryptionKey.ts";
 import { migrate } from "./migrate.ts";
 import { localOrigins } from "./origins.ts";
 import { requireReady } from "./readiness.ts";
@@ -12,7 +13,7 @@ export type ServerOptions = {
   stateDir: string;
   /** 0 (the default) takes a free one. */
   port?: number;
-  /** Variables of the Worker beside those of a local start (the simulator on). */
+  /** Variables of the Worker beside those of a local start (the simulator on, upstreams on this machine allowed, a key of its own). */
   env?: Record<string, string>;
   /** Gets each line that the Worker logs. */
   log?: (line: string) => void;
@@ -36,7 +37,8 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
   await openStateDir(stateDir);
   await makeBuildDir(buildDir);
   const worker = await buildWorker(buildDir, signal);
-  const bindings = { SIMULATOR: "on", ...env };
+  const ENCRYPTION_KEY = env["ENCRYPTION_KEY"] ?? (await localEncryptionKey(stateDir));
+  const bindings = { SIMULATOR: "on", ALLOW_LOOPBACK_UPSTREAMS: "on", ...env, ENCRYPTION_KEY };
   const runtime = await openRuntime({ worker, stateDir, port, bindings, log, signal });
   try {
     await migrate(runtime.database);

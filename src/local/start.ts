@@ -12,6 +12,8 @@ const passedOn = [
   "UPSTREAM_TOTAL_TIMEOUT_MS",
   "FIRST_EVENT_HOLD_MS",
   "SIMULATOR",
+  "ENCRYPTION_KEY",
+  "ALLOW_LOOPBACK_UPSTREAMS",
 ] as const;
 
 /** The model that a configured upstream is tried with. */

@@ -22,6 +22,7 @@ type Outcome<Result> = { result: Result } | { error: AppError };
 export type AttemptOptions<Result> = {
   /** In order of preference; not empty. */
   candidates: readonly Candidate[];
+  projectId: string;
   policy: AttemptPolicy;
   circuits: Circuits;
   /** Every attempt is noted here, also when all fail. */
@@ -47,7 +48,7 @@ export async function firstAnswer<Result>(options: AttemptOptions<Result>): Prom
 
 async function tryModel<Result>(options: AttemptOptions<Result>, candidate: Candidate): Promise<Outcome<Result>> {
   const { policy, circuits, attempts } = options;
-  const upstream = candidate.route.baseUrl;
+  const upstream = circuitOf(options.projectId, candidate.route);
   if (!circuits.admits(upstream, policy.circuitFailures)) return { error: resting() };
   try {
     for (let tries = 1; ; tries++) {
@@ -67,12 +68,22 @@ function pauseAfter(error: AppError, tries: number, policy: AttemptPolicy): numb
   return verdictOn(error) === "again" ? pauseMs(tries, policy.pauseMs, error.retryAfterSeconds) : null;
 }
 
-/** A complaint about the request, or about too many of them, shows that the upstream is up. */
+/** The environment's upstreams are everybody's; a project's own ones must not tell on another project's. */
+function circuitOf(projectId: string, { upstream, shared }: Route): string {
+  return shared ? upstream : `${projectId} ${upstream}`;
+}
+
+/** A complaint, about the request, our credentials or too many calls, shows that the upstream is up. */
 function noted<Result>(circuits: Circuits, upstream: string, outcome: Outcome<Result>): Outcome<Result> {
-  const failed = "error" in outcome && ["upstream_error", "upstream_timeout"].includes(outcome.error.code);
-  if (failed) circuits.failed(upstream);
+  if ("error" in outcome && showsFailure(outcome.error)) circuits.failed(upstream);
   else circuits.succeeded(upstream);
   return outcome;
+}
+
+function showsFailure({ code, details }: AppError): boolean {
+  const status = details?.["upstreamStatus"];
+  const refused = typeof status === "number" && status >= 400 && status < 500;
+  return code === "upstream_timeout" || (code === "upstream_error" && !refused);
 }
 
 async function tryOnce<Result>(

@@ -102,6 +102,7 @@ export class CompletionRun {
   #firstAnswer<Result>(call: (candidate: Candidate, attempt: Attempt) => Promise<Result>): Promise<Result> {
     return firstAnswer({
       candidates: this.#prepared.candidates,
+      projectId: this.#principal.projectId,
       policy: this.#ports.policy,
       circuits: this.#ports.circuits,
       attempts: this.#attempts,

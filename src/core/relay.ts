@@ -1,6 +1,5 @@
 import { limits } from "../contract/limits.ts";
 import { AppError, errorEnvelope } from "./errors.ts";
-import type { Passage } from "./gate.ts";
 import type { OpenedStream } from "./openStream.ts";
 
 /** Upstream timers, ms: response headers, first token, silence between events, the whole call. */
@@ -72,15 +71,17 @@ class Pump {
   #clientLeft = false;
   #timedOut: AppError | null = null;
   #writing = false;
+  /** Set for each event that passes; the ticker turns it into times, so that no event costs a look at the clock. */
+  #moved = false;
   #openedMs = 0;
-  #lastReadMs: number;
-  #lastWriteMs: number;
+  #readMs: number;
+  #wroteMs: number;
 
   constructor(options: RelayOptions, commitment: PromiseWithResolvers<void>) {
     this.#options = options;
     this.#commitment = commitment;
     this.#writer = options.channel.writable.getWriter();
-    this.#lastReadMs = this.#lastWriteMs = options.elapsedMs();
+    this.#readMs = this.#wroteMs = options.elapsedMs();
   }
 
   async run(): Promise<RelayEnd> {
@@ -101,23 +102,31 @@ class Pump {
   async close(end: RelayEnd): Promise<void> {
     if (end.status !== "succeeded") this.#stopUpstream();
     if (end.status === "failed" && this.#committed && !this.#clientLeft)
-      await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(end.error))}\n\n`)).catch(
-        () => {},
-      );
+      await this.#write(new TextEncoder().encode(`data: ${JSON.stringify(errorEnvelope(end.error))}\n\n`));
     await Promise.all([this.#writer.close().catch(() => {}), end.status === "succeeded" && this.#drain()]);
   }
 
   /** Opens the stream and passes it on to its end; resolves with what ended it, or null for a whole answer. */
   async #pump(): Promise<AppError | null> {
+    const writer = this.#writer;
     try {
       const { reader, gate, passed } = await this.#open();
-      for (const passage of passed) if (await this.#passOn(passage)) return endOf(passage);
-      for (;;) {
-        const { done, value } = await reader.read();
-        const passage = done ? gate.end() : gate.pass(value);
-        if (await this.#passOn(passage)) return endOf(passage);
+      // One loop and one await per side: every further asynchronous call would cost as much as the write itself.
+      for (let next = passed.shift(); ; next = passed.shift()) {
+        if (!next) {
+          const { done, value } = await reader.read();
+          next = done ? gate.end() : gate.pass(value);
+        }
+        if (next.bytes.length > 0) {
+          this.#writing = true;
+          await writer.write(next.bytes);
+          this.#writing = false;
+        }
+        this.#moved = true;
+        if (next.end) return next.end === "done" ? null : next.end;
       }
     } catch (thrown) {
+      if (this.#writing) this.#leave();
       if (thrown instanceof AppError) return thrown;
       return new AppError("upstream_error", "The upstream's stream broke.", { cause: thrown });
     }
@@ -125,17 +134,9 @@ class Pump {
 
   async #open(): Promise<OpenedStream> {
     this.#stream = await this.#options.open();
-    this.#openedMs = this.#lastReadMs = this.#options.elapsedMs();
+    this.#openedMs = this.#readMs = this.#options.elapsedMs();
     this.#commit();
     return this.#stream;
-  }
-
-  /** Writes what may pass; whether that was the end. */
-  async #passOn({ bytes, end }: Passage): Promise<boolean> {
-    if (bytes.length > 0) await this.#write(bytes);
-    // A reader that was slow to take this must not make the upstream look silent.
-    this.#lastReadMs = this.#options.elapsedMs();
-    return end !== undefined;
   }
 
   #endOf(failure: AppError | null): RelayEnd {
@@ -164,16 +165,16 @@ class Pump {
     }
   }
 
+  /** A comment, or the event that tells an error; the pump is not writing meanwhile. */
   async #write(bytes: Uint8Array): Promise<void> {
     this.#writing = true;
     try {
       await this.#writer.write(bytes);
-    } catch (thrown) {
+    } catch {
       this.#leave();
-      throw thrown;
     } finally {
       this.#writing = false;
-      this.#lastWriteMs = this.#options.elapsedMs();
+      this.#wroteMs = this.#options.elapsedMs();
     }
   }
 
@@ -186,17 +187,19 @@ class Pump {
   #tick(): void {
     const { timeouts, elapsedMs } = this.#options;
     const now = elapsedMs();
+    if (this.#moved) this.#readMs = this.#wroteMs = now;
+    this.#moved = false;
     if (!this.#committed && now >= timeouts.firstEventHoldMs) this.#commit();
     // Until the stream is open each attempt has timers of its own.
     const begun = this.#stream?.gate.answer.begun;
     if (now >= timeouts.totalMs) this.#timeOut("The completion took longer than its total time.");
     else if (begun === false && now - this.#openedMs >= timeouts.firstTokenMs)
       this.#timeOut("The upstream sent no token in time.");
-    else if (begun && !this.#writing && now - this.#lastReadMs >= timeouts.idleMs)
+    else if (begun && !this.#writing && now - this.#readMs >= timeouts.idleMs)
       this.#timeOut("The upstream's stream fell silent.");
     // Nothing tells of a client that left a silent stream until something is written to it.
-    else if (this.#committed && !this.#writing && now - this.#lastWriteMs >= limits.silenceCommentMs)
-      this.#write(comment).catch(() => {});
+    else if (this.#committed && !this.#writing && now - this.#wroteMs >= limits.silenceCommentMs)
+      void this.#write(comment);
   }
 
   #timeOut(message: string): void {
@@ -217,8 +220,4 @@ class Pump {
     this.#options.abort.abort(this.#timedOut ?? undefined);
     this.#stream?.reader.cancel().catch(() => {});
   }
-}
-
-function endOf({ end }: Passage): AppError | null {
-  return end instanceof AppError ? end : null;
 }

@@ -158,7 +158,7 @@ export function upstreamUseCases(ports: UpstreamPorts) {
       const { name, baseUrl, models } = stored.upstream;
       const model = new Map(Object.entries(models)).get(input.model) ?? input.model;
       const address = addressed(baseUrl, await openSecrets(stored, ports.box));
-      return testRoute(ports, { ...address, upstream: name, model, simulated: false, reasoning: false });
+      return testRoute(ports, { ...address, upstream: name, model, simulated: false, shared: false, reasoning: false });
     },
 
     /** For good: its secrets are dropped, its name is free. Again is a no-op. */

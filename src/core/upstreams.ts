@@ -5,6 +5,8 @@ export type Route = {
   /** The upstream's name: `default`, `sim`, or a project's own. */
   upstream: string;
   simulated: boolean;
+  /** Whether it is the environment's, for all projects, and not a project's own. */
+  shared: boolean;
   /** The model's name on the wire. */
   model: string;
   /** Address without a trailing slash. */

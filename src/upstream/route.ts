@@ -30,19 +30,20 @@ export function routeModel({ baseUrl, apiKey, simulator, models, ownUpstreams }:
       if (own.model === "") return null;
       const address = addressed(upstream.baseUrl, await upstream.secrets());
       const reasoning = reasons(model) || reasons(own.model);
-      return { ...address, upstream: upstream.name, model: own.model, simulated: false, reasoning };
+      return { ...address, upstream: upstream.name, model: own.model, simulated: false, shared: false, reasoning };
     }
     const common = { model, headers: {}, reasoning: reasons(model) };
     if (model.startsWith(simulatorPrefix)) return simulator ? { ...common, ...simulatorRoute } : null;
     if (!baseUrl) return null;
     const address = addressed(baseUrl, { apiKey: apiKey ?? null, headers: {} });
-    return { ...common, upstream: "default", simulated: false, ...address };
+    return { ...common, upstream: "default", simulated: false, shared: true, ...address };
   };
 }
 
 const simulatorRoute = {
   upstream: "sim",
   simulated: true,
+  shared: true,
   baseUrl: "http://simulator/v1",
   apiKey: null,
   secrets: [],

@@ -171,6 +171,12 @@ describe("the circuit of an upstream", () => {
     expect(other.response.headers.get("x-weir-model")).toBe("sim/echo");
   });
 
+  it("is not opened by refused credentials", async () => {
+    using sent = scriptUpstream(() => refused(401));
+    for (let i = 0; i < 10; i++) await call({}, { UPSTREAM_ATTEMPTS: "1" });
+    expect(sent).toHaveLength(10);
+  });
+
   it("stays closed while the upstream answers at all, if only to complain", async () => {
     using sent = scriptUpstream(() => refused(sent.length % 4 === 0 ? 400 : 500));
     for (let i = 0; i < 20; i++) await call({}, { UPSTREAM_ATTEMPTS: "1" });

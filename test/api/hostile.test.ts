@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
-import { limits } from "../../src/contract/limits.ts";
 import { type Call, callWeir, chat, completion, scriptUpstream } from "../support/call.ts";
 import { insertTestProject } from "../support/projects.ts";
 
@@ -15,8 +14,6 @@ afterEach(async () => {
   expect((await chat(secret)).response.status).toBe(200);
 });
 
-const doors = ["/v1/chat/completions", "/trpc/completions.create", "/trpc/templates.create,runs.list?batch=1"];
-
 async function status(path: string, call: Call): Promise<number> {
   const { response, settled } = await callWeir(path, { secret, ...call });
   const text = await response.text();
@@ -24,61 +21,6 @@ async function status(path: string, call: Call): Promise<number> {
   if (response.status >= 400) expect(JSON.parse(text)).toBeTypeOf("object");
   return response.status;
 }
-
-/** A body of `bytes` bytes without a content length. */
-function chunked(bytes: number): ReadableStream<Uint8Array> {
-  const piece = new Uint8Array(256 * 1024).fill(0x20);
-  let sent = 0;
-  return new ReadableStream({
-    pull(controller) {
-      if (sent >= bytes) return controller.close();
-      sent += piece.length;
-      controller.enqueue(piece);
-    },
-  });
-}
-
-describe.each(doors)("hostile bodies on %s", (path) => {
-  it.each([
-    ["larger than the limit", "x".repeat(limits.maxBodyBytes + 1), 413],
-    ["larger than the limit, chunked", () => chunked(2 * limits.maxBodyBytes), 413],
-    ["nested 200,000 deep", `${"[".repeat(200_000)}${"]".repeat(200_000)}`, 400],
-    ["nested 200,000 deep in objects", `${'{"a":'.repeat(200_000)}1${"}".repeat(200_000)}`, 400],
-    ["nested and never closed", "{".repeat(100), 400],
-    ["not JSON", "{oops", 400],
-    ["empty", "", 400],
-    ["broken off", () => new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) }), 400],
-    ["a JSON string", '"x"', 400],
-    ["a JSON array", "[1,2]", 400],
-    ["null", "null", 400],
-    ["invalid UTF-8", new Uint8Array([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), 400],
-    ["a raw NUL", '{"model":"m\u0000"}', 400],
-    ["an escaped NUL", '{"model":"m","messages":[{"role":"user","content":"a\\u0000b"}]}', 400],
-    ["a lone surrogate", '{"model":"m","messages":[{"role":"user","content":"a\\ud800b"}]}', 400],
-    ["__proto__ as a key", '{"__proto__":{"model":"m"},"constructor":1}', 400],
-  ] as [string, string | Uint8Array | (() => ReadableStream), number][])("%s", async (_name, body, expected) => {
-    expect(await status(path, { body: typeof body === "function" ? body() : body })).toBe(expected);
-  });
-
-  it("random JSON never gets a 5xx", async () => {
-    using _calls = scriptUpstream(() => completion("ok"));
-    await fc.assert(
-      fc.asyncProperty(fc.json(), async (body) => {
-        expect(await status(path, { body })).toBeLessThan(500);
-      }),
-      { numRuns: 60 },
-    );
-  });
-
-  it("random bytes never get a 5xx", async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), async (body) => {
-        expect(await status(path, { body })).toBeLessThan(500);
-      }),
-      { numRuns: 60 },
-    );
-  });
-});
 
 describe("hostile chat requests", () => {
   it("of nearly the right shape never get a 5xx", async () => {
@@ -129,25 +71,16 @@ describe("hostile addresses and methods", () => {
     ["GET", "/%00", 404],
     ["GET", "/trpc", 404],
     ["GET", "/trpc/", 404],
-    ["GET", "/trpc/nothing.here", 404],
     ["GET", "/trpc/__proto__", 404],
     ["GET", "/trpc/%E0%A4%A", 400],
-    ["GET", "/trpc/templates.create", 405],
     ["POST", "/trpc/runs.list", 405],
     ["PUT", "/trpc/runs.list", 405],
     ["GET", "/trpc/runs.list?input=%7Boops", 400],
     ["GET", "/trpc/runs.list?input=%E0%A4%A", 400],
-    ["GET", `/trpc/${Array(1000).fill("runs.list").join(",")}?batch=1`, 400],
     ["GET", "/trpc/runs.list?batch=1&input=%5B1%5D", 400],
     ["GET", "/trpc/runs.list?batch=1&input=null", 400],
   ])("%s %s is %i", async (method, path, expected) => {
     expect(await status(path, { method, ...(method === "POST" && { body: {} }) })).toBe(expected);
-  });
-
-  it("form data on a mutation is refused", async () => {
-    const body = "--x\r\ncontent-disposition: form-data; name=a\r\n\r\n1\r\n--x--\r\n";
-    const headers = { "content-type": "multipart/form-data; boundary=x" };
-    expect(await status("/trpc/templates.create", { body, headers })).toBe(415);
   });
 
   it.each([

@@ -201,36 +201,42 @@ it("states the duty of every procedure and of no other", () => {
   for (const [path, duty] of Object.entries(duties)) expect(Object.keys(duty), path).not.toHaveLength(0);
 });
 
-describe.each(Object.entries(duties).filter(([, duty]) => duty.names))("%s", (path, { names }) => {
-  it("does not tell another project's things from missing ones, and leaves them as they are", async () => {
-    const before = await snapshot();
-    const missing = nobodys();
-    const foreign = names?.(owned) ?? [];
-    for (const [index, input] of foreign.entries()) {
-      const answer = await call(path, stranger, input);
-      const reference = await call(path, stranger, names?.(missing)[index]);
-      expect(answer.body, answer.text).toMatchObject({ error: { data: { weir: { code: "not_found" } } } });
-      expect(answer.status).toBe(404);
-      expect(reference.status).toBe(404);
-      expect(comparable(answer.text, owned)).toBe(comparable(reference.text, missing));
-    }
-    expect(await snapshot()).toEqual(before);
-  });
-});
+describe.each(Object.entries(duties).filter(([, duty]) => duty.names))(
+  "fault 38: foreign ids in %s",
+  (path, { names }) => {
+    it("does not tell another project's things from missing ones, and leaves them as they are", async () => {
+      const before = await snapshot();
+      const missing = nobodys();
+      const foreign = names?.(owned) ?? [];
+      for (const [index, input] of foreign.entries()) {
+        const answer = await call(path, stranger, input);
+        const reference = await call(path, stranger, names?.(missing)[index]);
+        expect(answer.body, answer.text).toMatchObject({ error: { data: { weir: { code: "not_found" } } } });
+        expect(answer.status).toBe(404);
+        expect(reference.status).toBe(404);
+        expect(comparable(answer.text, owned)).toBe(comparable(reference.text, missing));
+      }
+      expect(await snapshot()).toEqual(before);
+    });
+  },
+);
 
-describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))("%s", (path, { lists }) => {
-  it("shows the owner's things to the owner alone", async () => {
-    const things = { ...owned, keyId: owner.principal.keyId };
-    for (const input of lists?.(things) ?? []) {
-      const own = JSON.stringify(await done(path, owner, input));
-      expect(own, JSON.stringify(input)).toMatch(new RegExp(`${mark}|${owner.principal.keyId}`));
-      const theirs = JSON.stringify(await done(path, stranger, input));
-      expect(theirs).not.toContain(mark);
-      for (const id of [...Object.values(things), owner.principal.keyId, owner.principal.projectId])
-        expect(theirs).not.toContain(id);
-    }
-  });
-});
+describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))(
+  "fault 38: foreign things in %s",
+  (path, { lists }) => {
+    it("shows the owner's things to the owner alone", async () => {
+      const things = { ...owned, keyId: owner.principal.keyId };
+      for (const input of lists?.(things) ?? []) {
+        const own = JSON.stringify(await done(path, owner, input));
+        expect(own, JSON.stringify(input)).toMatch(new RegExp(`${mark}|${owner.principal.keyId}`));
+        const theirs = JSON.stringify(await done(path, stranger, input));
+        expect(theirs).not.toContain(mark);
+        for (const id of [...Object.values(things), owner.principal.keyId, owner.principal.projectId])
+          expect(theirs).not.toContain(id);
+      }
+    });
+  },
+);
 
 describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list"])("%s", (path) => {
   it("shows nothing of the owner's by the owner's cursor", async () => {

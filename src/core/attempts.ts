@@ -69,8 +69,8 @@ function pauseAfter(error: AppError, tries: number, policy: AttemptPolicy): numb
 }
 
 /** The environment's upstreams are everybody's; a project's own ones must not tell on another project's. */
-function circuitOf(projectId: string, { upstream, shared }: Route): string {
-  return shared ? upstream : `${projectId} ${upstream}`;
+function circuitOf(projectId: string, { upstream, baseUrl, shared }: Route): string {
+  return shared ? baseUrl : `${projectId} ${upstream}`;
 }
 
 /** A complaint, about the request, our credentials or too many calls, shows that the upstream is up. */

@@ -3,7 +3,7 @@ import { limits } from "../contract/limits.ts";
 import type { Model, ModelList, Price, SetPriceInput } from "../contract/models.ts";
 import type { TimedCache } from "./cache.ts";
 import { AppError } from "./errors.ts";
-import { type FindOwnUpstreams, type OwnUpstreams, ownerOf } from "./ownUpstreams.ts";
+import { atDefault, type FindOwnUpstreams, type OwnUpstreams, ownerOf } from "./ownUpstreams.ts";
 import type { Principal } from "./principal.ts";
 
 /** A project's own prices by model id. */
@@ -33,7 +33,9 @@ export function modelUseCases(ports: ModelPorts) {
 
   /** A model as the catalogue knows it, where the project's own upstreams do not serve it. */
   function described(id: string, own: OwnUpstreams): Model {
-    const known = ports.catalogue().find((model) => model.id === id) ?? unlisted(id);
+    const name = atDefault(id);
+    const known = ports.catalogue().find((model) => model.id === (name ?? id)) ?? unlisted(id);
+    if (name !== null) return { ...known, id };
     const owner = ownerOf(own, id)?.upstream;
     // The catalogue's price is the default upstream's.
     return owner ? { ...known, upstream: owner.name, simulated: false, price: null } : known;

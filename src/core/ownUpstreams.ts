@@ -122,6 +122,14 @@ export function ownerOf(upstreams: OwnUpstreams, model: string): { upstream: Own
 
 type Address = Pick<Route, "baseUrl" | "apiKey" | "headers" | "secrets">;
 
+/** What addresses the environment's upstream, where a project's own one would else be meant. */
+const defaultPrefix = "default/";
+
+/** The model's name at the environment's upstream when it is addressed by that, else null. */
+export function atDefault(model: string): string | null {
+  return model.startsWith(defaultPrefix) ? model.slice(defaultPrefix.length) : null;
+}
+
 /** Where calls go and what they carry, with the texts that errors must not quote. */
 export function addressed(baseUrl: string, { apiKey, headers }: UpstreamSecrets): Address {
   const { host, hostname } = new URL(baseUrl);

@@ -1,5 +1,5 @@
 import type { Model } from "../contract/models.ts";
-import { addressed, type FindOwnUpstreams, ownerOf } from "../core/ownUpstreams.ts";
+import { addressed, atDefault, type FindOwnUpstreams, ownerOf } from "../core/ownUpstreams.ts";
 import type { RouteModel } from "../core/upstreams.ts";
 
 export type RouteSettings = {
@@ -23,7 +23,8 @@ export function routeModel({ baseUrl, apiKey, simulator, models, ownUpstreams }:
   const reasons = (name: string) =>
     models.some(({ id, capabilities }) => id === name && capabilities.includes("reasoning"));
   return async (projectId, model) => {
-    const own = ownerOf(await ownUpstreams(projectId), model);
+    const named = atDefault(model);
+    const own = named === null ? ownerOf(await ownUpstreams(projectId), model) : null;
     if (own) {
       const { upstream } = own;
       // `NAME/` names no model.
@@ -32,7 +33,9 @@ export function routeModel({ baseUrl, apiKey, simulator, models, ownUpstreams }:
       const reasoning = reasons(model) || reasons(own.model);
       return { ...address, upstream: upstream.name, model: own.model, simulated: false, shared: false, reasoning };
     }
-    const common = { model, headers: {}, reasoning: reasons(model) };
+    const wireName = named ?? model;
+    const common = { model: wireName, headers: {}, reasoning: reasons(wireName) };
+    if (wireName === "") return null;
     if (model.startsWith(simulatorPrefix)) return simulator ? { ...common, ...simulatorRoute } : null;
     if (!baseUrl) return null;
     const address = addressed(baseUrl, { apiKey: apiKey ?? null, headers: {} });

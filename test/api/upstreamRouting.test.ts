@@ -58,6 +58,8 @@ describe("a model of a project with upstreams", () => {
       ["acm/fast", "upstream.test", "acm/fast"],
       ["/acme/fast", "upstream.test", "/acme/fast"],
       ["vendor/unknown", "upstream.test", "vendor/unknown"],
+      ["default/fast", "upstream.test", "fast"],
+      ["default/acme/fast", "upstream.test", "acme/fast"],
     ];
     for (const [asked, host, model] of table) expect(await routed(secret, asked), asked).toMatchObject({ host, model });
     expect(await routed(secret, "sim/echo")).toMatchObject({ calls: 0, run: { upstream: "sim", simulated: 1 } });
@@ -95,6 +97,19 @@ describe("a model of a project with upstreams", () => {
     await create({ models: { fast: "vendor/m-1" } });
     const { items } = await done<{ items: { id: string; upstream: string }[] }>("models.list", undefined);
     expect(items.find(({ id }) => id === "fast")).toMatchObject({ upstream: "acme", price: null });
+  });
+
+  it("costs at the environment's upstream what the catalogue says, also when addressed by it", async () => {
+    const { secret, create } = await upstreamProject();
+    await create({ name: "deepseek", baseUrl: "https://own.test/v1" });
+    const model = "default/deepseek/deepseek-r1-distill-qwen-32b";
+    using _calls = scriptUpstream(() => completion("Hi"));
+    const { response, settled } = await chat(secret, { model });
+    await settled();
+    expect(await storedRun(response.headers.get("x-weir-run-id"))).toMatchObject({
+      cost_micros: 304,
+      upstream: "default",
+    });
   });
 });
 

@@ -5,8 +5,17 @@ import { guardsEnded, guardWorkerd } from "./guard.ts";
 import { StartError } from "./project.ts";
 import { resourceDir } from "./state.ts";
 
+/** A Worker that runs in the same workerd, for comparison; it shares the database. */
+export type WorkerBeside = {
+  name: string;
+  /** ES modules by file name, the entry first. */
+  modules: Record<string, string>;
+  bindings: Record<string, string>;
+};
+
 export type RuntimeOptions = {
   worker: BuiltWorker;
+  beside?: readonly WorkerBeside[];
   stateDir: string;
   /** 0 takes a free one. */
   port: number;
@@ -19,6 +28,8 @@ export type LocalDatabase = Awaited<ReturnType<Miniflare["getD1Database"]>>;
 
 export interface Runtime extends AsyncDisposable {
   url: string;
+  /** Where a Worker beside listens. */
+  urlOf: (name: string) => Promise<string>;
   database: LocalDatabase;
 }
 
@@ -27,23 +38,39 @@ export interface Runtime extends AsyncDisposable {
  * streaming and disconnects are as on the platform. Disposing ends workerd, and so does the end of this process, however
  * it comes. Throws a StartError for a taken port.
  */
-export async function openRuntime({ worker, log, signal, ...options }: RuntimeOptions): Promise<Runtime> {
+export async function openRuntime({ worker, beside = [], log, signal, ...options }: RuntimeOptions): Promise<Runtime> {
+  const common = {
+    compatibilityDate: worker.config.compatibilityDate,
+    compatibilityFlags: worker.config.compatibilityFlags,
+    d1Databases: { DB: worker.config.localDatabaseId },
+  };
   guardWorkerd();
   const miniflare = withoutSignalHandlers(
     () =>
       new Miniflare(
         convertV4MiniflareOptions({
-          name: worker.config.name,
-          modules: [{ type: "ESModule", path: worker.path, contents: worker.code }],
-          modulesRoot: dirname(worker.path),
-          compatibilityDate: worker.config.compatibilityDate,
-          compatibilityFlags: worker.config.compatibilityFlags,
-          bindings: options.bindings,
-          d1Databases: { DB: worker.config.localDatabaseId },
+          workers: [
+            {
+              ...common,
+              name: worker.config.name,
+              modules: [{ type: "ESModule", path: worker.path, contents: worker.code }],
+              modulesRoot: dirname(worker.path),
+              bindings: options.bindings,
+              unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
+            },
+            ...beside.map(({ name, modules, bindings }) => ({
+              ...common,
+              name,
+              modules: Object.entries(modules).map(
+                ([path, contents]) => ({ type: "ESModule", path, contents }) as const,
+              ),
+              bindings,
+              unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+            })),
+          ],
           resourcePersistencePath: resourceDir(options.stateDir),
           host: "127.0.0.1",
           port: 0,
-          unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
           // Nothing is fetched from outside, nothing is sent there.
           cf: false,
           telemetry: { enabled: false },
@@ -61,7 +88,8 @@ export async function openRuntime({ worker, log, signal, ...options }: RuntimeOp
     await unlessAborted(miniflare.ready, signal);
     const url = (await miniflare.unsafeGetDirectURL()).origin;
     const database = await unlessAborted(miniflare.getD1Database("DB"), signal);
-    return { url, database, [Symbol.asyncDispose]: dispose };
+    const urlOf = async (name: string) => (await miniflare.unsafeGetDirectURL(name)).origin;
+    return { url, urlOf, database, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();
     if (thrown instanceof Error && "code" in thrown && thrown.code === "ERR_ADDRESS_IN_USE")

@@ -1,3 +1,5 @@
+import type { D1Database, D1PreparedStatement, D1Result } from "@cloudflare/workers-types";
+
 /** A statement as D1 saw it, and what it cost. */
 export type MeteredStatement = { sql: string; params: unknown[]; rowsRead: number; rowsWritten: number };
 

@@ -1,55 +1,158 @@
-import { createTRPCClient, httpBatchLink } from "@trpc/client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { AppRouter } from "../../src/api/trpc/router.ts";
-import { startTestServer, type TestServer } from "../support/server.ts";
-import { chunk, sendEvent, startUpstream, type Upstream } from "../support/upstream.ts";
+import { chunk, type Exchange, sendEvent, startUpstream } from "../support/upstream.ts";
+import { type FaultBench, startFaultBench } from "./faultBench.ts";
 
-let upstream: Upstream;
-let server: TestServer;
-
+let bench: FaultBench;
 beforeAll(async () => {
-  upstream = await startUpstream(async ({ request, response }) => {
-    sendEvent(response, chunk({ content: "partial text" }));
-    const flowing = JSON.stringify(request.json).includes("flowing");
-    const pace = setInterval(() => flowing && sendEvent(response, chunk({ content: "." })), 50);
-    response.on("close", () => clearInterval(pace));
+  bench = await startFaultBench();
+});
+afterAll(() => bench?.[Symbol.asyncDispose]());
+
+/** Begins with a text; then an event every `paceMs`, or nothing more. */
+const flow = (paceMs: number) => (exchange: Exchange) => {
+  const { response } = exchange;
+  sendEvent(response, chunk({ content: "partial text" }));
+  const pace = setInterval(() => paceMs > 0 && sendEvent(response, chunk({ content: "." })), paceMs || 1_000);
+  response.on("close", () => clearInterval(pace));
+};
+
+/** Reads a stream for `forMs` after its first bytes, leaves, and says how long the upstream stayed open then, ms. */
+async function leaveAfter(forMs: number): Promise<{ id: string; openMs: number; read: string }> {
+  const leaving = new AbortController();
+  const index = bench.upstream.requests.length;
+  const response = await bench.post({}, leaving.signal);
+  const reader = response.body?.getReader();
+  let read = new TextDecoder().decode((await reader?.read())?.value);
+  const reading = (async () => {
+    for (let next = await reader?.read(); next && !next.done; next = await reader?.read())
+      read += new TextDecoder().decode(next.value);
+  })().catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, forMs));
+  const { closedByPeer } = await bench.upstream.exchange(index);
+  leaving.abort();
+  const leftAt = performance.now();
+  // Resolves only when the upstream saw its connection close; a relay that went on would hang here.
+  await closedByPeer;
+  await reading;
+  return { id: response.headers.get("x-weir-run-id") ?? "", openMs: performance.now() - leftAt, read };
+}
+
+async function expectCancelled(id: string): Promise<void> {
+  const { run, contents } = await bench.settled(id);
+  expect(run).toMatchObject({ status: "cancelled", errorCode: null, usage: null, usageSource: "unknown", cost: null });
+  expect(run.attempts).toMatchObject([{ status: 200, error: null }]);
+  expect(contents?.content).toMatch(/^partial text\.*$/);
+}
+
+describe("fault 19: a client that leaves mid-stream", () => {
+  it.each([
+    ["flowing", 20],
+    ["silent", 0],
+  ])("stops a %s upstream within 1 s, and its run is cancelled with the partial text", async (_how, paceMs) => {
+    bench.play(flow(paceMs));
+    const { id, openMs } = await leaveAfter(100);
+    expect(openMs).toBeLessThan(1_000);
+    await expectCancelled(id);
   });
-  server = await startTestServer({ env: { UPSTREAM_BASE_URL: upstream.url, UPSTREAM_API_KEY: "k" } });
-});
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await upstream[Symbol.asyncDispose]();
+
+  it("at 20 random moments at once stops the upstream within 1 s each time, and no other stream", async () => {
+    bench.play(flow(10));
+    const staying = new AbortController();
+    const index = bench.upstream.requests.length;
+    const stays = await bench.post({}, staying.signal);
+    const left = await Promise.all(Array.from({ length: 20 }, () => leaveAfter(Math.random() * 1_000)));
+    for (const { id, openMs, read } of left) {
+      expect(openMs).toBeLessThan(1_000);
+      await expectCancelled(id);
+      // What a client has read is on record.
+      const dots = read.match(/"content":"\."/g)?.length ?? 0;
+      const { contents } = await bench.settled(id);
+      expect(contents?.content?.length).toBeGreaterThanOrEqual("partial text".length + dots);
+    }
+    const { response } = await bench.upstream.exchange(index);
+    sendEvent(response, chunk({}, "stop"));
+    sendEvent(response, "[DONE]");
+    response.end();
+    expect(await stays.text()).toContain("[DONE]");
+    const { run } = await bench.settled(stays.headers.get("x-weir-run-id") ?? "");
+    expect(run.status).toBe("succeeded");
+  });
+
+  it("before the first event, once the headers are out, stops the upstream too", async () => {
+    await using silent = await startUpstream(() => {});
+    await bench.client.upstreams.create.mutate({ name: "slow", baseUrl: silent.url });
+    const leaving = new AbortController();
+    // The headers go out after the hold, whatever the upstream does.
+    const response = await bench.post({ model: "slow/m" }, leaving.signal);
+    expect(response.status).toBe(200);
+    const { closedByPeer } = await silent.exchange(0);
+    leaving.abort();
+    const leftAt = performance.now();
+    await closedByPeer;
+    expect(performance.now() - leftAt).toBeLessThan(1_000);
+    const { run } = await bench.settled(response.headers.get("x-weir-run-id") ?? "");
+    expect(run).toMatchObject({ status: "cancelled", usage: null });
+  });
 });
 
-describe("a client that leaves mid-stream", () => {
-  it.each(["flowing", "silent"])(
-    "aborts a %s upstream and leaves a cancelled run with the partial text",
-    async (how) => {
-      const leaving = new AbortController();
-      const index = upstream.requests.length;
-      const response = await fetch(`${server.url}/v1/chat/completions`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${server.secretKey}`, "content-type": "application/json" },
-        body: JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: how }] }),
-        signal: leaving.signal,
-      });
-      await response.body?.getReader().read();
-      const { closedByPeer } = await upstream.exchange(index);
-      leaving.abort();
-      // Resolves only when the upstream saw its connection close; a relay that went on would hang here.
-      await closedByPeer;
+describe("fault 20: a slow reader", () => {
+  const total = 30 * 1024 * 1024;
 
-      const client = createTRPCClient<AppRouter>({
-        links: [httpBatchLink({ url: `${server.url}/trpc`, headers: { authorization: `Bearer ${server.secretKey}` } })],
-      });
-      const id = response.headers.get("x-weir-run-id") ?? "";
-      await expect
-        .poll(async () => (await client.runs.get.query({ id })).run.status, { timeout: 10_000 })
-        .toBe("cancelled");
-      const { run, contents } = await client.runs.get.query({ id });
-      expect(contents?.content).toContain("partial text");
-      expect(run.usage).toBeNull();
-      expect(run.cost).toBeNull();
-    },
-  );
+  it("slows the upstream: what is taken while it sleeps is bounded, and the upstream is closed when it leaves", async () => {
+    let taken = 0;
+    const stalled = Promise.withResolvers<void>();
+    bench.play(({ response }) => {
+      const event = `data: ${JSON.stringify(chunk({ content: "x".repeat(64 * 1024) }))}\n\n`;
+      response.writeHead(200, { "content-type": "text/event-stream" });
+      let quiet: NodeJS.Timeout | undefined;
+      const write = () =>
+        response.write(event, (failed) => {
+          if (failed) return;
+          taken += event.length;
+          clearTimeout(quiet);
+          // Nothing more has been taken for so long: the reader's sleep has reached the upstream.
+          quiet = setTimeout(stalled.resolve, 1_500);
+          if (taken < total) write();
+        });
+      write();
+    });
+    const leaving = new AbortController();
+    const index = bench.upstream.requests.length;
+    const response = await bench.post({}, leaving.signal);
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await stalled.promise;
+    // The buffers of two connections' sockets, about 4 MB each and more as they tune themselves; not the whole stream.
+    expect(taken).toBeLessThan(18 * 1024 * 1024);
+    const before = taken;
+    // It wakes up: the stream goes on where it was.
+    for (let bytes = 0; bytes < 6 * 1024 * 1024; ) bytes += (await reader?.read())?.value?.length ?? total;
+    await expect.poll(() => taken).toBeGreaterThan(before);
+    const { closedByPeer } = await bench.upstream.exchange(index);
+    leaving.abort();
+    const leftAt = performance.now();
+    await closedByPeer;
+    expect(performance.now() - leftAt).toBeLessThan(1_000);
+    const { run } = await bench.settled(response.headers.get("x-weir-run-id") ?? "");
+    expect(run.status).toBe("cancelled");
+  });
+
+  it("that reads on gets everything, and the run is whole", async () => {
+    const texts = Array.from({ length: 64 }, (_, i) => `${i}`.padEnd(64 * 1024, "y"));
+    bench.play(({ response }) => {
+      for (const content of texts) sendEvent(response, chunk({ content }));
+      sendEvent(response, chunk({}, "stop"));
+      sendEvent(response, "[DONE]");
+      response.end();
+    });
+    const response = await bench.post();
+    let bytes = 0;
+    for await (const piece of response.body ?? []) {
+      bytes += piece.length;
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(bytes).toBeGreaterThan(64 * 64 * 1024);
+    const { run } = await bench.settled(response.headers.get("x-weir-run-id") ?? "");
+    expect(run).toMatchObject({ status: "succeeded", errorCode: null });
+  });
 });

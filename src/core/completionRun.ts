@@ -48,10 +48,10 @@ export class CompletionRun {
     this.#principal = principal;
     this.#prepared = prepared;
     this.#candidate = prepared.candidates[0];
-    // Beside the upstream call, not before it: settling writes the row whole if this fails.
-    this.#opened = ports.openRun(prepared.start, "running").catch((cause) => {
-      ports.log("run_not_opened", { runId: prepared.start.id, cause });
-    });
+    // Beside the upstream call, and a moment after it has been sent; settling writes the row whole if this fails.
+    this.#opened = Promise.resolve()
+      .then(() => ports.openRun(prepared.start, "running"))
+      .catch((cause) => ports.log("run_not_opened", { runId: prepared.start.id, cause }));
     ports.keepAlive(this.#opened);
   }
 

@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { chat, delta, event, events, scriptUpstream, storedContents, storedRun, usageEvent } from "../support/call.ts";
+import { controlled } from "../support/faults.ts";
 import { insertTestProject } from "../support/projects.ts";
 
 let secret: string;
@@ -10,29 +11,6 @@ beforeAll(async () => {
 const done = event("[DONE]");
 const stream = (body: Record<string, unknown> = {}, vars: Record<string, string> = {}) =>
   chat(secret, { stream: true, ...body }, { env: vars });
-
-/** A stream whose bytes the test sends when it likes. */
-function controlled() {
-  let controller: ReadableStreamDefaultController<Uint8Array> | undefined;
-  let cancelled = false;
-  const body = new ReadableStream<Uint8Array>({
-    start(given) {
-      controller = given;
-    },
-    cancel() {
-      cancelled = true;
-    },
-  });
-  return {
-    response: new Response(body, { headers: { "content-type": "text/event-stream" } }),
-    send: (text: string) => controller?.enqueue(new TextEncoder().encode(text)),
-    close: () => controller?.close(),
-    fail: (reason: unknown) => controller?.error(reason),
-    get cancelled() {
-      return cancelled;
-    },
-  };
-}
 
 describe("a streamed completion", () => {
   it("relays the upstream's bytes and leaves a run with its figures", async () => {
@@ -90,83 +68,6 @@ describe("a streamed completion", () => {
     expect(await response.json()).toMatchObject({
       error: { message: "context too long", type: "invalid_request_error" },
     });
-  });
-
-  it.each([
-    ["an empty stream", () => events()],
-    ["comments alone", () => events(": a\n\n: b\n\n")],
-    ["[DONE] alone", () => events(done)],
-    ["a JSON body", () => Response.json({ choices: [] })],
-    ["an HTML page", () => new Response("<html>", { headers: { "content-type": "text/html" } })],
-  ])("answers 502 for %s", async (_name, answer) => {
-    using _calls = scriptUpstream(answer);
-    const { response, settled } = await stream();
-    await settled();
-    expect(response.status).toBe(502);
-  });
-
-  it.each([
-    [
-      "an error in a choice",
-      () =>
-        events(
-          delta("a"),
-          event({ choices: [{ delta: {}, finish_reason: "error", error: { message: "see upstream.test" } }] }),
-          done,
-        ),
-    ],
-    ["a list of errors", () => events(delta("a"), event({ error: ["at upstream.test"] }), done)],
-    ["an error object", () => events(delta("a"), event({ error: { message: "broke at https://up.example/" } }), done)],
-    ["an end without a finish reason", () => events(delta("a"))],
-    ["[DONE] without a finish reason", () => events(delta("a"), done)],
-    ["half an event", () => events(delta("a"), delta("b").slice(0, 20))],
-  ])("ends with an error event and no [DONE] after %s mid-stream", async (_name, answer) => {
-    using _calls = scriptUpstream(answer);
-    const { response, settled } = await stream();
-    const text = await response.text();
-    await settled();
-    expect(response.status).toBe(200);
-    expect(text.startsWith(delta("a"))).toBe(true);
-    expect(JSON.parse(text.slice(delta("a").length + "data: ".length))).toMatchObject({ error: { type: "api_error" } });
-    expect(text).not.toMatch(/\[DONE\]|up\.example|upstream\.test/);
-    const id = response.headers.get("x-weir-run-id");
-    expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_error" });
-    expect((await storedContents(id))?.answer).toContain('"a"');
-  });
-
-  it("ends with an error event when the connection breaks", async () => {
-    const upstream = controlled();
-    using _calls = scriptUpstream(() => upstream.response);
-    upstream.send(delta("a"));
-    const { response } = await stream();
-    upstream.fail(new Error("connection reset"));
-    const text = await response.text();
-    expect(text).toContain("upstream_error");
-    expect(text).not.toContain("[DONE]");
-  });
-
-  it.each(["150", "900"])(
-    "times out a stream silent for %s ms, keeps the partial text and stops the upstream",
-    async (idle) => {
-      const upstream = controlled();
-      using calls = scriptUpstream(() => upstream.response);
-      upstream.send(delta("part"));
-      const { response, settled } = await stream({}, { UPSTREAM_IDLE_TIMEOUT_MS: idle });
-      const text = await response.text();
-      await settled();
-      expect(text).toContain("fell silent");
-      expect(calls[0]?.signal.aborted).toBe(true);
-      const id = response.headers.get("x-weir-run-id");
-      expect(await storedRun(id)).toMatchObject({ status: "failed", error_code: "upstream_timeout" });
-      expect((await storedContents(id))?.answer).toContain("part");
-    },
-  );
-
-  it("answers 504 when no token comes in time", async () => {
-    const upstream = controlled();
-    using _calls = scriptUpstream(() => upstream.response);
-    const { response } = await stream({}, { UPSTREAM_FIRST_TOKEN_TIMEOUT_MS: "150" });
-    expect(response.status).toBe(504);
   });
 
   it("commits the status when the first event is slow, and keeps the line alive with comments", async () => {

@@ -176,6 +176,16 @@ describe("fault 14: an error object", () => {
     }
   });
 
+  it("that is a list, without a word, is one all the same", async () => {
+    using _sent = scriptUpstream(({ body }) =>
+      body["stream"]
+        ? events(delta("part"), event({ error: ["at upstream.test"] }), done)
+        : Response.json({ error: ["at upstream.test"], choices: [] }),
+    );
+    expect((await call({})).status).toBe(502);
+    expectCut(await call({ stream: true }), delta("part"));
+  });
+
   it("that is null is none", async () => {
     const chunk = event({ error: null, choices: [{ index: 0, delta: { content: "a" }, finish_reason: "stop" }] });
     using _sent = scriptUpstream(() => events(chunk, done));

@@ -22,6 +22,7 @@ describe.each([false, true])("fault 15: an answer that is none (stream: %s)", (s
     ["plain text", () => typed("busy", "text/plain")],
     ["an empty 200", () => new Response(null)],
     ["an empty 200 of the right type", () => typed("", streamed ? "text/event-stream" : "application/json")],
+    ["[DONE] alone", () => typed(done, "text/event-stream")],
     ["a 204", () => new Response(null, { status: 204 })],
     ["another JSON", () => Response.json({ id: "x" })],
     ["a JSON list", () => Response.json([1, 2])],

@@ -141,7 +141,7 @@ describe.each([false, true])("fault 2: 500, 502, 503, 529 (stream: %s)", (stream
 });
 
 describe.each([false, true])("fault 3: 401 and 403 from the upstream (stream: %s)", (stream) => {
-  it.each([401, 403])("%i is 502 at once, and the key is not echoed", async (status) => {
+  it.each([401, 402, 403])("%i is 502 at once, and the key is not echoed", async (status) => {
     using sent = scriptUpstream(() => refused(status));
     const outcome = await call({ stream });
     expect(outcome.status).toBe(502);

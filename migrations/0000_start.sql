@@ -10,7 +10,12 @@ CREATE TABLE `keys` (
 	`created_at` integer NOT NULL,
 	`expires_at` integer,
 	`revoked_at` integer,
-	`rotated_from` text
+	`rotated_from` text,
+	`quota_id` text NOT NULL,
+	`requests_per_minute` integer,
+	`tokens_per_day` integer,
+	`cost_per_day_micros` integer,
+	`cost_per_day_currency` text
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `keys_digest` ON `keys` (`digest`);--> statement-breakpoint
@@ -30,21 +35,14 @@ CREATE TABLE `label_moves` (
 --> statement-breakpoint
 CREATE INDEX `label_moves_template` ON `label_moves` (`project_id`,`template_id`,`id`);--> statement-breakpoint
 CREATE INDEX `label_moves_label` ON `label_moves` (`project_id`,`template_id`,`label`,`id`);--> statement-breakpoint
-CREATE TABLE `model_prices` (
-	`project_id` text NOT NULL,
-	`model` text NOT NULL,
-	`input_micros_per_million` integer NOT NULL,
-	`output_micros_per_million` integer NOT NULL,
-	`currency` text NOT NULL,
-	`updated_at` integer NOT NULL,
-	PRIMARY KEY(`project_id`, `model`)
-);
---> statement-breakpoint
 CREATE TABLE `projects` (
 	`id` text PRIMARY KEY NOT NULL,
 	`name` text NOT NULL,
 	`keep_contents` integer DEFAULT true NOT NULL,
 	`retention_days` integer,
+	`tokens_per_day` integer,
+	`cost_per_day_micros` integer,
+	`cost_per_day_currency` text,
 	`created_at` integer NOT NULL
 );
 --> statement-breakpoint
@@ -155,6 +153,40 @@ CREATE TABLE `upstreams` (
 --> statement-breakpoint
 CREATE UNIQUE INDEX `upstreams_active` ON `upstreams` (`project_id`,`name`) WHERE archived_at IS NULL;--> statement-breakpoint
 CREATE INDEX `upstreams_archived` ON `upstreams` (`project_id`,`id`) WHERE archived_at IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `budget_daily` (
+	`project_id` text NOT NULL,
+	`day` text NOT NULL,
+	`quota_id` text NOT NULL,
+	`currency` text NOT NULL,
+	`tokens` integer NOT NULL,
+	`cost_micros` integer NOT NULL,
+	PRIMARY KEY(`project_id`, `day`, `quota_id`, `currency`)
+);
+--> statement-breakpoint
+CREATE TABLE `idempotency` (
+	`project_id` text NOT NULL,
+	`key` text NOT NULL,
+	`request_digest` text NOT NULL,
+	`claim_id` text NOT NULL,
+	`expires_at` integer NOT NULL,
+	`status` integer,
+	`run_id` text,
+	`model` text,
+	`body` text,
+	PRIMARY KEY(`project_id`, `key`)
+);
+--> statement-breakpoint
+CREATE INDEX `idempotency_run` ON `idempotency` (`project_id`,`run_id`) WHERE run_id IS NOT NULL;--> statement-breakpoint
+CREATE TABLE `model_prices` (
+	`project_id` text NOT NULL,
+	`model` text NOT NULL,
+	`input_micros_per_million` integer NOT NULL,
+	`output_micros_per_million` integer NOT NULL,
+	`currency` text NOT NULL,
+	`updated_at` integer NOT NULL,
+	PRIMARY KEY(`project_id`, `model`)
+);
+--> statement-breakpoint
 CREATE TABLE `usage_daily` (
 	`project_id` text NOT NULL,
 	`day` text NOT NULL,

@@ -4,6 +4,10 @@ import { limits } from "./contract/limits.ts";
 /** Bindings and variables of the Worker as the platform hands them over. */
 export interface Env {
   DB: D1Database;
+  /** Requests a minute of keys that have a rate, one binding a rate. */
+  RATE_LIMIT_60: RateLimit;
+  RATE_LIMIT_600: RateLimit;
+  RATE_LIMIT_6000: RateLimit;
   UPSTREAM_BASE_URL?: string;
   UPSTREAM_API_KEY?: string;
   UPSTREAM_HEADERS_TIMEOUT_MS?: string;
@@ -59,6 +63,8 @@ export function settingsOf(env: Env): Settings {
   const known = checked.get(env);
   if (known) return known;
   if (!env.DB) throw new Error("DB: the D1 binding is missing");
+  for (const name of ["RATE_LIMIT_60", "RATE_LIMIT_600", "RATE_LIMIT_6000"] as const)
+    if (!env[name]) throw new Error(`${name}: the rate-limit binding is missing`);
   const parsed = Settings.safeParse(env);
   if (!parsed.success)
     throw new Error(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));

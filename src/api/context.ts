@@ -1,13 +1,18 @@
 import { limits } from "../contract/limits.ts";
+import { type AskRate, admission, admitted } from "../core/admission.ts";
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
+import { countingSettle, type DayUsage, quotaIdsOf } from "../core/budgets.ts";
 import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
+import { idempotencyUseCases } from "../core/idempotency.ts";
+import { newId } from "../core/ids.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
+import type { SettleRun } from "../core/runRecord.ts";
 import { runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
@@ -16,7 +21,9 @@ import type { TimeoutDefaults } from "../core/timeouts.ts";
 import { upstreamUseCases } from "../core/upstreamUseCases.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
+import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
+import { idempotencyStore } from "../store/idempotency.ts";
 import { keyStore } from "../store/keys.ts";
 import { modelStore } from "../store/models.ts";
 import { listRuns } from "../store/runList.ts";
@@ -53,6 +60,7 @@ const caches = {
   keys: new TimedCache<RememberedKey>(),
   templates: new TimedCache(sizeOfTemplate),
   prices: new TimedCache<ProjectPrices>(),
+  usage: new TimedCache<DayUsage>(),
   upstreams: new TimedCache(sizeOfUpstreams),
 };
 
@@ -78,13 +86,15 @@ export function requestContext(request: Request, { env, requestId, waitUntil }: 
       return checking;
     },
     principal: () => principal,
-    useCases: bindUseCases(env, settings, waitUntil),
+    useCases: bindUseCases(env, settings, { waitUntil, principal: () => principal }),
     signal: request.signal,
     logError: (error) => logFailure(error, requestId),
   };
 }
 
-function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
+type Caller = Pick<Invocation, "waitUntil"> & Pick<RequestContext, "principal">;
+
+function bindUseCases(env: Env, settings: Settings, { waitUntil, principal }: Caller): UseCases {
   const db = database(env.DB);
   const { UPSTREAM_BASE_URL: baseUrl, UPSTREAM_API_KEY: apiKey } = settings;
   const simulator = settings.SIMULATOR === "on";
@@ -100,9 +110,41 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     cache: caches.prices,
     now: Date.now,
   });
+  const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
+  const settle: SettleRun = (start, outcome, contents) => {
+    const caller = principal();
+    const quotaIds = start.quotaIds ?? (caller ? quotaIdsOf(caller) : []);
+    return countingSettle(settleRun(db), caches.usage)({ ...start, quotaIds }, outcome, contents);
+  };
+  const completions = completionUseCases({
+    resolveTemplate: templates.resolve,
+    priceOf: models.priceOf,
+    routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
+    callUpstream: call,
+    openRun: openRun(db),
+    settleRun: settle,
+    timeouts: timeoutsOf(settings),
+    policy: {
+      perModel: settings.UPSTREAM_ATTEMPTS,
+      pauseMs: settings.UPSTREAM_RETRY_PAUSE_MS,
+      circuitFailures: settings.UPSTREAM_CIRCUIT_FAILURES,
+    },
+    circuits,
+    openChannel: () => new IdentityTransformStream(),
+    keepAlive: waitUntil,
+    log,
+  });
   return {
     templates,
     models,
+    completions: admitted(completions, admission({ ...usage, askRate: askRate(env), log })),
+    idempotency: idempotencyUseCases({
+      ...idempotencyStore(db),
+      newClaimId: () => newId("req"),
+      keepAlive: waitUntil,
+      log,
+      now: Date.now,
+    }),
     upstreams: upstreamUseCases({
       ...upstreamStore(db),
       callUpstream: call,
@@ -121,25 +163,13 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       sumUsage: sumUsage(db),
       now: Date.now,
     }),
-    completions: completionUseCases({
-      resolveTemplate: templates.resolve,
-      priceOf: models.priceOf,
-      routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
-      callUpstream: call,
-      openRun: openRun(db),
-      settleRun: settleRun(db),
-      timeouts: timeoutsOf(settings),
-      policy: {
-        perModel: settings.UPSTREAM_ATTEMPTS,
-        pauseMs: settings.UPSTREAM_RETRY_PAUSE_MS,
-        circuitFailures: settings.UPSTREAM_CIRCUIT_FAILURES,
-      },
-      circuits,
-      openChannel: () => new IdentityTransformStream(),
-      keepAlive: waitUntil,
-      log,
-    }),
   };
+}
+
+/** Each rate is a binding of its own, as a binding's limit is fixed. */
+function askRate(env: Env): AskRate {
+  const bindings = { 60: env.RATE_LIMIT_60, 600: env.RATE_LIMIT_600, 6000: env.RATE_LIMIT_6000 };
+  return async (rate, key) => (await bindings[rate].limit({ key })).success;
 }
 
 function timeoutsOf(settings: Settings): TimeoutDefaults {

@@ -10,7 +10,16 @@ const requestHeaders = [
   "openai-organization",
   "openai-project",
 ];
-const exposedHeaders = "x-weir-run-id, x-request-id, retry-after";
+const exposedHeaders = [
+  "x-weir-run-id",
+  "x-request-id",
+  "retry-after",
+  "idempotency-replayed",
+  "x-ratelimit-limit-requests",
+  "x-ratelimit-limit-tokens",
+  "x-ratelimit-remaining-tokens",
+  "x-ratelimit-reset-tokens",
+].join(", ");
 /** Seconds for which browsers keep the answer; Chromium's own maximum. */
 const preflightMaxAgeSeconds = 7_200;
 

@@ -4,6 +4,7 @@ import type { Model } from "../contract/models.ts";
 import type { Scope } from "../contract/scopes.ts";
 import { fromChatRequest } from "../core/completionRequest.ts";
 import { AppError, errorEnvelope, invalidRequest, toAppError } from "../core/errors.ts";
+import { idempotencyKey, type KeptAnswer } from "../core/idempotency.ts";
 import type { Principal } from "../core/principal.ts";
 import { readJsonObject } from "./body.ts";
 import type { RequestContext, Told } from "./context.ts";
@@ -21,15 +22,15 @@ export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
   door.post("/chat/completions", async (c) => {
     const context = contextOf(c);
     const principal = await allowed(context, "completions:run");
-    const body = parseBody(await readJsonObject(c.req.raw));
-    const answer = await context.useCases.completions.relay(principal, fromChatRequest(body), context.signal);
-    const headers = {
-      "x-weir-run-id": answer.runId,
-      "x-weir-model": answer.model,
-      "cache-control": "no-cache, no-transform",
-    };
-    if (answer.kind === "whole") return c.body(answer.body, 200, { ...headers, "content-type": "application/json" });
-    return c.body(answer.body, 200, { ...headers, "content-type": "text/event-stream; charset=utf-8" });
+    const raw = await readJsonObject(c.req.raw);
+    const request = fromChatRequest(parseBody(raw));
+    const relay = () => context.useCases.completions.relay(principal, request, context.signal);
+    // A stream is not kept: clients that set the header on every call get it, unprotected.
+    const key = request.stream ? null : idempotencyKey(c.req.raw.headers.get("idempotency-key"));
+    if (key === null) return relayed(await relay());
+    const asked = { key, method: c.req.method, path: c.req.path, body: raw };
+    const once = await context.useCases.idempotency.once(principal, asked, async () => kept(await relay()));
+    return once.replayed ? replayed(once.answer) : relayed(once.answer.relayed);
   });
 
   door.get("/models", async (c) => {
@@ -59,6 +60,41 @@ export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
   return door;
 }
 
+type Relayed = Awaited<ReturnType<RequestContext["useCases"]["completions"]["relay"]>>;
+
+function relayed(answer: Relayed): Response {
+  const type = answer.kind === "whole" ? "application/json" : "text/event-stream; charset=utf-8";
+  return new Response(answer.body, {
+    headers: {
+      "content-type": type,
+      "cache-control": "no-cache, no-transform",
+      "x-weir-run-id": answer.runId,
+      "x-weir-model": answer.model,
+      ...answer.headers,
+    },
+  });
+}
+
+/** A whole answer in the form that is kept for replays. */
+function kept(answer: Relayed) {
+  if (answer.kind !== "whole") throw new Error("only whole answers are kept");
+  const { body, runId, model } = answer;
+  return { status: 200, body, runId, model, relayed: answer };
+}
+
+function replayed({ status, body, runId, model }: KeptAnswer): Response {
+  return new Response(body, {
+    status,
+    headers: {
+      "content-type": "application/json",
+      "cache-control": "no-cache, no-transform",
+      "idempotency-replayed": "true",
+      ...(runId !== null && { "x-weir-run-id": runId }),
+      ...(model !== null && { "x-weir-model": model }),
+    },
+  });
+}
+
 /** `null` counts as absent for the fields we know; the others are the upstream's to read. */
 function parseBody(raw: Record<string, unknown>): ChatCompletionRequest {
   const known = ChatCompletionRequest.shape;
@@ -82,7 +118,7 @@ function refuseMethod(c: Context, allow: string): never {
 /** OpenAI's envelope, with the run's id where one is on record. */
 export function openaiError(error: AppError, context: Told): Response {
   context.logError(error);
-  const headers = new Headers({ "content-type": "application/json" });
+  const headers = new Headers({ "content-type": "application/json", ...error.headers });
   if (error.retryAfterSeconds !== undefined) headers.set("retry-after", String(error.retryAfterSeconds));
   const { runId, allow } = error.details ?? {};
   if (typeof runId === "string") headers.set("x-weir-run-id", runId);

@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { limits } from "./limits.ts";
 import { PageInput, page } from "./paging.ts";
+import { Cost } from "./runs.ts";
 import { Scope } from "./scopes.ts";
 
 export const KeyKind = z.enum(["secret", "publishable"]);
@@ -21,6 +22,19 @@ export const Origin = z
     { message: "an exact origin such as https://app.example.com" },
   );
 
+/** The rates there are: each is a binding of the Worker, whose limit is fixed. */
+export const RequestsPerMinute = z.literal([60, 600, 6_000]);
+export type RequestsPerMinute = z.infer<typeof RequestsPerMinute>;
+
+/** Tokens in one UTC day, of prompts and answers together. */
+export const TokensPerDay = z.number().int().min(1).max(limits.maxTokensPerDay);
+
+/** Cost in one UTC day; runs that cost another currency, or whose price is unknown, do not count against it. */
+export const CostPerDay = z.strictObject({
+  micros: z.number().int().min(1).max(limits.maxCostPerDayMicros),
+  currency: z.string().regex(/^[A-Z]{3}$/),
+});
+
 export const Key = z.object({
   id: z.string(),
   kind: KeyKind,
@@ -35,6 +49,10 @@ export const Key = z.object({
   revokedAt: z.iso.datetime().nullable(),
   /** The key that this one replaced. */
   rotatedFrom: z.string().nullable(),
+  /** What bounds its use; null: nothing. */
+  requestsPerMinute: RequestsPerMinute.nullable(),
+  tokensPerDay: z.number().int().nullable(),
+  costPerDay: Cost.nullable(),
 });
 export type Key = z.infer<typeof Key>;
 
@@ -46,6 +64,11 @@ export const CreateKeyInput = z
     scopes: z.array(Scope).min(1).optional(),
     origins: z.array(Origin).max(20).default([]),
     expiresAt: z.iso.datetime({ offset: true }).optional(),
+    /** Absent: 60 for a publishable key, without bound for a secret one. */
+    requestsPerMinute: RequestsPerMinute.optional(),
+    /** Budgets of the key alone; its project may have some as well. Absent: without bound. */
+    tokensPerDay: TokensPerDay.optional(),
+    costPerDay: CostPerDay.optional(),
   })
   .refine((input) => input.kind === "publishable" || input.scopes !== undefined, {
     message: "a secret key needs scopes",

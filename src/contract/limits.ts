@@ -113,6 +113,23 @@ export const limits = {
   maxBaseUrlChars: 500,
   /** A test call of an upstream, whole, ms: somebody waits for it. */
   upstreamTestTimeoutMs: 15_000,
+  /** Budgets of one day: far above any use, far below what a sum could not hold exactly. */
+  maxTokensPerDay: 1_000_000_000_000,
+  maxCostPerDayMicros: 1_000_000_000_000_000,
+  /** Requests a minute of a publishable key that was given no rate: everybody may read it in a page. */
+  publishableRequestsPerMinute: 60,
+  /** Retry-After where a rate is exceeded, seconds: the length of its window, of which no more is known. */
+  rateRetryAfterSeconds: 60,
+  /** Idempotency-Key, characters. */
+  maxIdempotencyKeyChars: 255,
+  /** How long a finished answer is replayed, ms, and the largest that is kept, bytes; D1 holds 2 MB a row. */
+  replayMs: 24 * 3_600_000,
+  maxReplayBytes: 1024 * 1024,
+  /** A running request's hold on its key lasts so long and is renewed so often, ms: a Worker that died frees it soon. */
+  claimMs: 60_000,
+  claimRenewMs: 15_000,
+  /** Retry-After while a request with the same key is running, seconds. */
+  claimRetryAfterSeconds: 2,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

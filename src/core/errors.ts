@@ -8,6 +8,8 @@ export type ErrorOptions = {
   /** Goes to the log, never to a client. */
   cause?: unknown;
   retryAfterSeconds?: number;
+  /** Sent along by a door whose answer is this error alone. */
+  headers?: Readonly<Record<string, string>>;
 };
 
 /** The one error that clients see: code, message and param are theirs; the cause stays ours. */
@@ -17,6 +19,7 @@ export class AppError extends Error {
   readonly param: string | null;
   readonly details: Record<string, unknown> | undefined;
   readonly retryAfterSeconds: number | undefined;
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -24,6 +27,7 @@ export class AppError extends Error {
     this.param = options.param ?? null;
     this.details = options.details;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.headers = options.headers ?? {};
   }
 
   get status(): number {

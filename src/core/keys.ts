@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import type { CreatedKey, CreateKeyInput, Key, RotateKeyInput } from "../contract/keys.ts";
+import { limits } from "../contract/limits.ts";
 import type { Page, PageInput } from "../contract/paging.ts";
 import type { Scope } from "../contract/scopes.ts";
 import { cursorOf, pageOf, startOf } from "./cursor.ts";
@@ -57,6 +58,9 @@ export function keyUseCases(ports: KeyPorts) {
         createdAtMs: now,
         expiresAtMs,
         rotatedFrom: null,
+        requestsPerMinute: input.requestsPerMinute ?? unaskedRate(input.kind),
+        tokensPerDay: input.tokensPerDay ?? null,
+        costPerDay: input.costPerDay ?? null,
       });
       await ports.insertKey({ ...created.owned, projectId: principal.projectId });
       return created.shown;
@@ -70,8 +74,8 @@ export function keyUseCases(ports: KeyPorts) {
     },
 
     /**
-     * A new key with the same name, kind, scopes, origins and lifetime; the old one works on for `overlapSeconds`,
-     * unless it expires sooner. `conflict` when the old key works no more.
+     * A new key with the same name, kind, scopes, origins, limits and lifetime; the old one works on for
+     * `overlapSeconds`, unless it expires sooner. The two share their limits and what has been used of them. `conflict` when the old key works no more.
      */
     async rotate(principal: Principal, input: RotateInput): Promise<CreatedKey> {
       const old = await ports.findKey(principal.projectId, input.id);
@@ -106,7 +110,10 @@ export function keyUseCases(ports: KeyPorts) {
 export type KeyUseCases = ReturnType<typeof keyUseCases>;
 
 /** What a new key is to be; times in milliseconds since the epoch, `expiresAtMs` null for a key that never ends. */
-export type WantedKey = Pick<Key, "kind" | "name" | "scopes" | "origins" | "rotatedFrom"> & {
+export type WantedKey = Pick<
+  Key,
+  "kind" | "name" | "scopes" | "origins" | "rotatedFrom" | "requestsPerMinute" | "tokensPerDay" | "costPerDay"
+> & {
   createdAtMs: number;
   expiresAtMs: number | null;
 };
@@ -125,8 +132,16 @@ export async function issueKey(wanted: WantedKey): Promise<{ owned: OwnedKey; sh
     expiresAt: wanted.expiresAtMs === null ? null : new Date(wanted.expiresAtMs).toISOString(),
     revokedAt: null,
     rotatedFrom: wanted.rotatedFrom,
+    requestsPerMinute: wanted.requestsPerMinute,
+    tokensPerDay: wanted.tokensPerDay,
+    costPerDay: wanted.costPerDay,
   };
   return { owned: { key, digest: await keyDigest(secret) }, shown: { key, secret } };
+}
+
+/** A key's rate when none was chosen. */
+export function unaskedRate(kind: Key["kind"]): Key["requestsPerMinute"] {
+  return kind === "publishable" ? limits.publishableRequestsPerMinute : null;
 }
 
 /** Else a key that may only manage keys could make itself one that may do everything. */

@@ -3,7 +3,7 @@ import { limits } from "../contract/limits.ts";
 import type { VersionContent } from "../contract/templates.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
-import { isObject } from "./json.ts";
+import { canonicalJson } from "./json.ts";
 import { parseMustache } from "./mustache.ts";
 import type { Partial } from "./render.ts";
 import { loadPartials } from "./templatePartials.ts";
@@ -72,12 +72,5 @@ function tooLarge(limit: "maxTemplateBytes" | "maxVersionBytes", param: string):
 
 /** SHA-256, hex, of the contents with their keys in order: what makes two contents identical. */
 export function contentDigest(content: VersionContent): Promise<string> {
-  return sha256Hex(JSON.stringify(inOrder(content)));
-}
-
-function inOrder(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(inOrder);
-  if (!isObject(value)) return value;
-  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined);
-  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, inner]) => [key, inOrder(inner)]));
+  return sha256Hex(canonicalJson(content));
 }

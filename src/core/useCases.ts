@@ -1,4 +1,5 @@
-import type { CompletionUseCases } from "./completions.ts";
+import type { AdmittedCompletions } from "./admission.ts";
+import type { IdempotencyUseCases } from "./idempotency.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
 import type { RunUseCases } from "./runs.ts";
@@ -8,7 +9,8 @@ import type { UpstreamUseCases } from "./upstreamUseCases.ts";
 /** Everything a door can ask for; `api/context.ts` binds it to storage and upstreams once per request. */
 export interface UseCases {
   templates: TemplateUseCases;
-  completions: CompletionUseCases;
+  completions: AdmittedCompletions;
+  idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;
   upstreams: UpstreamUseCases;

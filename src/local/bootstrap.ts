@@ -1,4 +1,7 @@
 import { join } from "node:path";
+import { CostPerDay, TokensPerDay } from "../contract/keys.ts";
+import { limits } from "../contract/limits.ts";
+import type { Cost } from "../contract/runs.ts";
 import type { OwnedKey } from "../core/keys.ts";
 import { database } from "../store/db.ts";
 import { type NamedProject, projectStore } from "../store/projects.ts";
@@ -11,7 +14,9 @@ import { openRuntime } from "./runtime.ts";
 import { chosenStateDir, openStateDir } from "./state.ts";
 import { runWrangler } from "./wrangler.ts";
 
-const usage = "npm run bootstrap -- [--remote] [--project NAME] [--no-contents] [--retention-days N]";
+const usage =
+  "npm run bootstrap -- [--remote] [--project NAME] [--no-contents] [--retention-days N] " +
+  "[--tokens-per-day N] [--cost-per-day 20.50CNY]";
 
 /** A hundred years; more is a slip. */
 const maxRetentionDays = 36_500;
@@ -44,12 +49,35 @@ function days(text: string | undefined): number | undefined {
   throw new StartError(`--retention-days must be a whole number from 1 to ${maxRetentionDays}, not ${text}.`);
 }
 
+/** `none` takes the budget away. */
+function tokens(text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined;
+  if (text === "none") return null;
+  const parsed = TokensPerDay.safeParse(/^\d{1,15}$/.test(text) ? Number(text) : Number.NaN);
+  if (parsed.success) return parsed.data;
+  throw new StartError(
+    `--tokens-per-day must be a whole number from 1 to ${limits.maxTokensPerDay} or none, not ${text}.`,
+  );
+}
+
+/** An amount with at most six decimals and its currency's code; `none` takes the budget away. */
+function cost(text: string | undefined): Cost | null | undefined {
+  if (text === undefined) return undefined;
+  if (text === "none") return null;
+  const [, units = "", decimals = "", currency] = /^(\d{1,10})(?:\.(\d{1,6}))? ?([A-Z]{3})$/.exec(text) ?? [];
+  const parsed = CostPerDay.safeParse({ micros: Number(units + decimals.padEnd(6, "0")), currency });
+  if (parsed.success) return parsed.data;
+  throw new StartError(`--cost-per-day must be an amount with its currency, as in 20.50CNY, or none, not ${text}.`);
+}
+
 await runMain(async () => {
   const options = commandOptions(usage, {
     remote: { type: "boolean", default: false },
     project: { type: "string", default: "default" },
     "no-contents": { type: "boolean", default: false },
     "retention-days": { type: "string" },
+    "tokens-per-day": { type: "string" },
+    "cost-per-day": { type: "string" },
   });
   const name = options.project;
   if (name.trim() === "" || name.length > 100)
@@ -57,6 +85,8 @@ await runMain(async () => {
   const project = namedProject(name, {
     keepContents: options["no-contents"] ? false : undefined,
     retentionDays: days(options["retention-days"]),
+    tokensPerDay: tokens(options["tokens-per-day"]),
+    costPerDay: cost(options["cost-per-day"]),
   });
   const key = await newSecretKey("bootstrap");
   await (options.remote ? writeRemotely : writeLocally)(project, key.owned);

@@ -3,6 +3,6 @@ import { runMain, StartError } from "./project.ts";
 
 await runMain(async () => {
   const missing = await missingMigration();
-  if (missing === null) return console.log("The migrations are in step with src/store/schema.ts.");
-  throw new StartError(`src/store/schema.ts has changed: run npm run migrations:generate. Missing:\n\n${missing}`);
+  if (missing === null) return console.log("The migrations are in step with the schema in src/store.");
+  throw new StartError(`The schema in src/store has changed: run npm run migrations:generate. Missing:\n\n${missing}`);
 });

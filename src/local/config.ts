@@ -5,6 +5,11 @@ import { projectRoot, StartError } from "./project.ts";
 /** The id wrangler.toml carries until a database has been created for it. */
 export const unsetDatabaseId = "00000000-0000-0000-0000-000000000000";
 
+const RateLimit = z.object({
+  namespace_id: z.string(),
+  simple: z.object({ limit: z.number(), period: z.literal([10, 60]) }),
+});
+
 /** What running the Worker needs to know from wrangler.toml. */
 export const WorkerConfig = z.object({
   name: z.string(),
@@ -14,6 +19,8 @@ export const WorkerConfig = z.object({
   databaseId: z.string(),
   /** Names the database's files on this machine; the same rule as wrangler's own local commands. */
   localDatabaseId: z.string(),
+  /** Rate limits by binding. */
+  rateLimits: z.record(z.string(), RateLimit),
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
@@ -30,6 +37,7 @@ const RawConfig = z.object({
       preview_database_id: z.string().optional(),
     }),
   ),
+  ratelimits: z.array(RateLimit.extend({ name: z.string() })),
 });
 
 /** Reads wrangler.toml through wrangler itself; throws a StartError that names what is wrong with it. */
@@ -47,6 +55,7 @@ export async function readWorkerConfig(root = projectRoot): Promise<WorkerConfig
     databaseName: database.database_name,
     databaseId: database.database_id,
     localDatabaseId: database.preview_database_id ?? database.database_id,
+    rateLimits: Object.fromEntries(config.ratelimits.map(({ name, ...rateLimit }) => [name, rateLimit])),
   };
 }
 

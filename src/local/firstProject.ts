@@ -1,6 +1,6 @@
 import { Scope } from "../contract/scopes.ts";
 import { newId } from "../core/ids.ts";
-import { issueKey, type OwnedKey } from "../core/keys.ts";
+import { issueKey, type OwnedKey, unaskedRate } from "../core/keys.ts";
 import { database } from "../store/db.ts";
 import { type NamedProject, openProjectQueries } from "../store/projects.ts";
 import { inlined } from "./inlineSql.ts";
@@ -27,7 +27,15 @@ export async function newPublishableKey(
 type Wanted = Pick<Parameters<typeof issueKey>[0], "kind" | "name" | "scopes" | "origins">;
 
 async function issue(wanted: Wanted): Promise<{ secret: string; owned: OwnedKey }> {
-  const { owned, shown } = await issueKey({ ...wanted, createdAtMs: Date.now(), expiresAtMs: null, rotatedFrom: null });
+  const { owned, shown } = await issueKey({
+    ...wanted,
+    createdAtMs: Date.now(),
+    expiresAtMs: null,
+    rotatedFrom: null,
+    requestsPerMinute: unaskedRate(wanted.kind),
+    tokensPerDay: null,
+    costPerDay: null,
+  });
   return { secret: shown.secret, owned };
 }
 

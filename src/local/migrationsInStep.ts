@@ -18,7 +18,7 @@ export async function missingMigration(root = projectRoot): Promise<string | nul
     const before = new Set(await readdir(copy));
     // The generator puts "./" before the path it is given, so an absolute one would not be found.
     const out = relative(projectRoot, copy);
-    const schema = relative(projectRoot, join(root, "src/store/schema.ts"));
+    const schema = relative(projectRoot, join(root, "src/store/*chema.ts"));
     const generate = ["generate", "--dialect", "sqlite", "--schema", schema, "--out", out];
     const bin = join(projectRoot, "node_modules/drizzle-kit/bin.cjs");
     const { stdout } = await run(process.execPath, [bin, ...generate], { cwd: projectRoot });

@@ -43,6 +43,7 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
     compatibilityDate: worker.config.compatibilityDate,
     compatibilityFlags: worker.config.compatibilityFlags,
     d1Databases: { DB: worker.config.localDatabaseId },
+    ratelimits: worker.config.rateLimits,
   };
   guardWorkerd();
   const miniflare = withoutSignalHandlers(

@@ -1,6 +1,9 @@
 import type { D1Database } from "@cloudflare/workers-types";
 import { type DrizzleD1Database, drizzle } from "drizzle-orm/d1";
-import * as schema from "./schema.ts";
+import * as tables from "./schema.ts";
+import * as usageTables from "./usageSchema.ts";
+
+const schema = { ...tables, ...usageTables };
 
 export type Database = DrizzleD1Database<typeof schema> & { $client: D1Database };
 

@@ -1,9 +1,10 @@
 import { and, asc, desc, eq, gt, isNull, lt, or, sql } from "drizzle-orm";
 import { alias } from "drizzle-orm/sqlite-core";
-import type { Key } from "../contract/keys.ts";
+import { type Key, RequestsPerMinute } from "../contract/keys.ts";
 import { Scope } from "../contract/scopes.ts";
 import type { KnownKey } from "../core/auth.ts";
 import type { NewKey, OwnedKey, RotatableKey } from "../core/keys.ts";
+import type { DailyBudget } from "../core/principal.ts";
 import type { Database } from "./db.ts";
 import { keys, projects } from "./schema.ts";
 
@@ -15,7 +16,7 @@ export function keyStore(db: Database) {
     /** The key with this digest and its project, in one query of two rows. */
     async findKnownKey(digest: string): Promise<KnownKey | null> {
       const [row] = await db
-        .select({ key: keys, keepContents: projects.keepContents })
+        .select({ key: keys, project: projects })
         .from(keys)
         .innerJoin(projects, eq(projects.id, keys.projectId))
         .where(eq(keys.digest, digest))
@@ -28,7 +29,13 @@ export function keyStore(db: Database) {
           kind: row.key.kind,
           scopes: knownScopes(row.key.scopes),
           origins: row.key.origins,
-          keepContents: row.keepContents,
+          keepContents: row.project.keepContents,
+          limits: {
+            quotaId: row.key.quotaId,
+            requestsPerMinute: knownRate(row.key.requestsPerMinute),
+            key: budgetOf(row.key),
+            project: budgetOf(row.project),
+          },
         },
         digest: row.key.digest,
         expiresAtMs: row.key.expiresAt,
@@ -92,6 +99,11 @@ export function keyStore(db: Database) {
               expiresAt: sql`${row.expiresAt}`.as("expires_at"),
               revokedAt: sql`NULL`.as("revoked_at"),
               rotatedFrom: sql`${row.rotatedFrom}`.as("rotated_from"),
+              quotaId: keys.quotaId,
+              requestsPerMinute: keys.requestsPerMinute,
+              tokensPerDay: keys.tokensPerDay,
+              costPerDayMicros: keys.costPerDayMicros,
+              costPerDayCurrency: keys.costPerDayCurrency,
             })
             .from(keys)
             .where(works),
@@ -115,7 +127,7 @@ export function keyStore(db: Database) {
   };
 }
 
-/** A key as its row. */
+/** A key as its row, with a quota of its own. */
 export function keyRow({ key, digest, projectId }: NewKey): typeof keys.$inferInsert {
   return {
     id: key.id,
@@ -130,6 +142,11 @@ export function keyRow({ key, digest, projectId }: NewKey): typeof keys.$inferIn
     expiresAt: key.expiresAt === null ? null : Date.parse(key.expiresAt),
     revokedAt: key.revokedAt === null ? null : Date.parse(key.revokedAt),
     rotatedFrom: key.rotatedFrom,
+    quotaId: key.id,
+    requestsPerMinute: key.requestsPerMinute,
+    tokensPerDay: key.tokensPerDay,
+    costPerDayMicros: key.costPerDay?.micros ?? null,
+    costPerDayCurrency: key.costPerDay?.currency ?? null,
   };
 }
 
@@ -151,7 +168,26 @@ function toKey(row: Row): Key {
     expiresAt: row.expiresAt === null ? null : iso(row.expiresAt),
     revokedAt: row.revokedAt === null ? null : iso(row.revokedAt),
     rotatedFrom: row.rotatedFrom,
+    requestsPerMinute: knownRate(row.requestsPerMinute),
+    tokensPerDay: row.tokensPerDay,
+    costPerDay: budgetOf(row)?.cost ?? null,
   };
+}
+
+type BudgetColumns = Pick<Row, "tokensPerDay" | "costPerDayMicros" | "costPerDayCurrency">;
+
+/** Null when neither tokens nor cost are bounded. */
+function budgetOf(row: BudgetColumns): DailyBudget | null {
+  const { tokensPerDay: tokens, costPerDayMicros: micros, costPerDayCurrency: currency } = row;
+  const cost = micros === null || currency === null ? null : { micros, currency };
+  return tokens === null && cost === null ? null : { tokens, cost };
+}
+
+/** A rate that there is no binding for any more becomes the next lower one: a key's bound must not vanish. */
+function knownRate(stored: number | null): RequestsPerMinute | null {
+  if (stored === null) return null;
+  const rates = RequestsPerMinute.def.values.toSorted((a, b) => a - b);
+  return rates.findLast((rate) => rate <= stored) ?? rates[0] ?? null;
 }
 
 /** A scope that a later release knew and this one does not grants nothing here. */

@@ -2,7 +2,7 @@ import { and, eq } from "drizzle-orm";
 import type { Price } from "../contract/models.ts";
 import type { ProjectPrices } from "../core/models.ts";
 import type { Database } from "./db.ts";
-import { modelPrices } from "./schema.ts";
+import { modelPrices } from "./usageSchema.ts";
 
 /** Projects' own prices on D1: the storage ports of the model use cases. */
 export function modelStore(db: Database) {

@@ -1,6 +1,8 @@
 import { asc, eq, notExists, sql } from "drizzle-orm";
 import type { BatchItem } from "drizzle-orm/batch";
+import type { Cost } from "../contract/runs.ts";
 import type { NewKey, OwnedKey } from "../core/keys.ts";
+import { countDay } from "./budgets.ts";
 import type { Database } from "./db.ts";
 import { keyRow } from "./keys.ts";
 import { keys, projects } from "./schema.ts";
@@ -17,7 +19,13 @@ export type NewProject = {
 /** A project known by its name; `id` and `createdAtMs` count when there is none of that name yet. */
 export type NamedProject = Pick<NewProject, "id" | "name" | "createdAtMs"> & {
   /** What is left out stays as it is: in a new project, contents are kept, for ever. */
-  settings: { keepContents?: boolean | undefined; retentionDays?: number | undefined };
+  settings: {
+    keepContents?: boolean | undefined;
+    retentionDays?: number | undefined;
+    /** Null takes a budget away. */
+    tokensPerDay?: number | null | undefined;
+    costPerDay?: Cost | null | undefined;
+  };
 };
 
 type Query = BatchItem<"sqlite"> & { toSQL: () => { sql: string; params: unknown[] } };
@@ -69,22 +77,35 @@ export function openProjectQueries(
         name: sql`${name}`.as("name"),
         keepContents: sql`1`.as("keep_contents"),
         retentionDays: sql`NULL`.as("retention_days"),
+        tokensPerDay: sql`NULL`.as("tokens_per_day"),
+        costPerDayMicros: sql`NULL`.as("cost_per_day_micros"),
+        costPerDayCurrency: sql`NULL`.as("cost_per_day_currency"),
         createdAt: sql`${createdAtMs}`.as("created_at"),
       })
       .from(sql`(SELECT 1)`)
       .where(notExists(named)),
   );
-  const isSet = Object.values(settings).some((value) => value !== undefined);
+  const { costPerDay, ...columns } = settings;
+  const changed = {
+    ...columns,
+    ...(costPerDay !== undefined && {
+      costPerDayMicros: costPerDay?.micros ?? null,
+      costPerDayCurrency: costPerDay?.currency ?? null,
+    }),
+  };
+  const isSet = Object.values(changed).some((value) => value !== undefined);
+  const isBudgeted = Boolean(settings.tokensPerDay ?? settings.costPerDay);
   return [
     insertUnlessThere,
     ...(isSet
       ? [
           db
             .update(projects)
-            .set(settings)
+            .set(changed)
             .where(eq(projects.id, sql`(${named})`)),
         ]
       : []),
+    ...(isBudgeted ? [countDay(db, sql`(${named})`, createdAtMs)] : []),
     ...newKeys.map((key) =>
       db.insert(keys).values({ ...keyRow({ ...key, projectId: "" }), projectId: sql`(${named})` }),
     ),

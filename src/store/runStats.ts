@@ -4,7 +4,7 @@ import type { RunStatsRow } from "../contract/runs.ts";
 import type { RunOutcome, RunStart } from "../core/runRecord.ts";
 import { dayOf, type StatsQuery, type SumUsage } from "../core/runs.ts";
 import type { Database } from "./db.ts";
-import { usageDaily } from "./schema.ts";
+import { usageDaily } from "./usageSchema.ts";
 
 /**
  * The insert that counts a run into its day if `condition` finds it in `runs`. A run belongs to the UTC day of its
@@ -17,7 +17,7 @@ export function countUsage(db: Database, run: { start: RunStart; outcome: RunOut
   return db
     .insert(usageDaily)
     .select(
-      // Every column, in the order of schema.ts.
+      // Every column, in the order of usageSchema.ts.
       sql`SELECT ${start.projectId}, ${dayOf(start.createdAtMs)},
         ${start.template?.name ?? ""}, ${start.template?.version ?? 0},
         ${start.modelAsked}, ${start.keyId}, ${cost?.currency ?? ""},

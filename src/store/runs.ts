@@ -1,7 +1,9 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { OpenRun, RunOutcome, RunStart, SettleRun } from "../core/runRecord.ts";
 import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
+import { countBudgets } from "./budgets.ts";
 import type { Database } from "./db.ts";
+import { forgetAnswer } from "./idempotency.ts";
 import { packContents, unpackContents } from "./runContents.ts";
 import { isLive, nextSeq, runColumns, runOf } from "./runRow.ts";
 import { factTokens, indexedText, runSearch } from "./runSearch.ts";
@@ -32,7 +34,7 @@ export function settleRun(db: Database): SettleRun {
       keyId: start.keyId,
       metadata: start.metadata,
     });
-    const [, , , , settled] = await db.batch([
+    const counted = [
       insertRun(db, start, "running"),
       db.insert(runContents).select(sql`
         SELECT seq, project_id, ${packed?.request ?? ""}, ${packed?.answer ?? ""}, ${packed?.cut ? 1 : 0}
@@ -40,8 +42,14 @@ export function settleRun(db: Database): SettleRun {
       countUsage(db, { start, outcome, condition: unsettled }),
       db.insert(runSearch).select(sql`
         SELECT seq, ${facets.join(" ")}, ${indexedText(contents)} FROM runs WHERE ${unsettled}`),
-      db.update(runs).set(endOf(outcome)).where(unsettled).returning({ id: runs.id }),
-    ]);
+    ] as const;
+    const settle = db.update(runs).set(endOf(outcome)).where(unsettled).returning({ id: runs.id });
+    if (!start.quotaIds?.length) {
+      const [, , , , settled] = await db.batch([...counted, settle]);
+      return settled.length === 1;
+    }
+    const budgets = countBudgets(db, { start, outcome, condition: unsettled });
+    const [, , , , , settled] = await db.batch([...counted, budgets, settle]);
     return settled.length === 1;
   };
 }
@@ -111,7 +119,7 @@ export function rateRun(db: Database): RateRun {
   };
 }
 
-/** Removes a settled run, its contents and its search document in one batch. */
+/** Removes a settled run, its contents, its search document and the answer kept for a replay in one batch. */
 export function deleteRun(db: Database): DeleteRun {
   return async (projectId, id) => {
     const settled = sql`${owned(projectId, id)} AND NOT (${isLive})`;
@@ -123,6 +131,7 @@ export function deleteRun(db: Database): DeleteRun {
         .where(owned(projectId, id)),
       db.delete(runSearch).where(sql`rowid = ${seq}`),
       db.delete(runContents).where(sql`seq = ${seq} AND project_id = ${projectId}`),
+      forgetAnswer(db, { projectId, id, condition: sql`${seq} IS NOT NULL` }),
       db.delete(runs).where(settled),
     ]);
     if (!found[0]) return "missing";

@@ -3,12 +3,22 @@ import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from
 
 /** Times are milliseconds since the epoch; JSON columns hold contract shapes. */
 
+/** What may be used in one UTC day; null: without bound. A cost in another currency than the budget's does not count. */
+function dailyBudget() {
+  return {
+    tokensPerDay: integer("tokens_per_day"),
+    costPerDayMicros: integer("cost_per_day_micros"),
+    costPerDayCurrency: text("cost_per_day_currency"),
+  };
+}
+
 export const projects = sqliteTable("projects", {
   id: text().primaryKey(),
   name: text().notNull(),
   keepContents: integer("keep_contents", { mode: "boolean" }).notNull().default(true),
   /** Days that contents are kept; null: for ever. */
   retentionDays: integer("retention_days"),
+  ...dailyBudget(),
   createdAt: integer("created_at").notNull(),
 });
 
@@ -28,6 +38,11 @@ export const keys = sqliteTable(
     expiresAt: integer("expires_at"),
     revokedAt: integer("revoked_at"),
     rotatedFrom: text("rotated_from"),
+    /** The key whose limits these are: itself, or the first of those it was rotated from, so that rotation resets nothing. */
+    quotaId: text("quota_id").notNull(),
+    /** Null: without bound. */
+    requestsPerMinute: integer("requests_per_minute"),
+    ...dailyBudget(),
   },
   (table) => [
     uniqueIndex("keys_digest").on(table.digest),
@@ -178,48 +193,6 @@ export const runContents = sqliteTable("run_contents", {
   cut: integer({ mode: "boolean" }).notNull(),
 });
 
-/** Aggregates of settled runs, kept at write time. Empty strings and 0 stand for "none" as keys cannot be null. */
-export const usageDaily = sqliteTable(
-  "usage_daily",
-  {
-    projectId: text("project_id").notNull(),
-    /** UTC day of creation, YYYY-MM-DD. */
-    day: text().notNull(),
-    templateName: text("template_name").notNull(),
-    templateVersion: integer("template_version").notNull(),
-    model: text().notNull(),
-    keyId: text("key_id").notNull(),
-    currency: text().notNull(),
-    runs: integer().notNull(),
-    succeeded: integer().notNull(),
-    failed: integer().notNull(),
-    cancelled: integer().notNull(),
-    interrupted: integer().notNull(),
-    promptTokens: integer("prompt_tokens").notNull(),
-    completionTokens: integer("completion_tokens").notNull(),
-    reasoningTokens: integer("reasoning_tokens").notNull(),
-    costMicros: integer("cost_micros").notNull(),
-    costUnknown: integer("cost_unknown").notNull(),
-    firstTokenMsSum: integer("first_token_ms_sum").notNull(),
-    firstTokenCount: integer("first_token_count").notNull(),
-    totalMsSum: integer("total_ms_sum").notNull(),
-    totalCount: integer("total_count").notNull(),
-  },
-  (table) => [
-    primaryKey({
-      columns: [
-        table.projectId,
-        table.day,
-        table.templateName,
-        table.templateVersion,
-        table.model,
-        table.keyId,
-        table.currency,
-      ],
-    }),
-  ],
-);
-
 /** Secrets are sealed (`core/secretBox.ts`); an archived upstream has none. */
 export const upstreams = sqliteTable(
   "upstreams",
@@ -243,17 +216,4 @@ export const upstreams = sqliteTable(
     uniqueIndex("upstreams_active").on(table.projectId, table.name).where(sql`archived_at IS NULL`),
     index("upstreams_archived").on(table.projectId, table.id).where(sql`archived_at IS NOT NULL`),
   ],
-);
-
-export const modelPrices = sqliteTable(
-  "model_prices",
-  {
-    projectId: text("project_id").notNull(),
-    model: text().notNull(),
-    inputMicrosPerMillion: integer("input_micros_per_million").notNull(),
-    outputMicrosPerMillion: integer("output_micros_per_million").notNull(),
-    currency: text().notNull(),
-    updatedAt: integer("updated_at").notNull(),
-  },
-  (table) => [primaryKey({ columns: [table.projectId, table.model] })],
 );

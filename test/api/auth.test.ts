@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { presentedKey } from "../../src/api/auth.ts";
 import { allowOrigin, isPreflight, preflight } from "../../src/api/cors.ts";
 import type { Principal } from "../../src/core/principal.ts";
+import { unlimited } from "../support/projects.ts";
 
 const origin = "https://app.example.com";
 const principal: Principal = {
@@ -12,6 +13,7 @@ const principal: Principal = {
   scopes: ["completions:run"],
   origins: [origin],
   keepContents: true,
+  limits: unlimited(),
 };
 
 describe("the presented key", () => {

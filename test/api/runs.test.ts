@@ -9,6 +9,7 @@ import { database } from "../../src/store/db.ts";
 import { listRuns } from "../../src/store/runList.ts";
 import { sumUsage } from "../../src/store/runStats.ts";
 import { deleteRun, findRun, openRun, rateRun, settleRun } from "../../src/store/runs.ts";
+import { unlimited } from "../support/projects.ts";
 import { anOutcome, aStart, someContents } from "../support/runRecords.ts";
 
 const db = database(env.DB);
@@ -25,7 +26,15 @@ function callerOf(projectId: string, scopes: readonly Scope[] = ["runs:read", "r
   return runsRouter.createCaller({
     requestId: "req_1",
     signal: new AbortController().signal,
-    authenticate: async () => ({ projectId, keyId: "key_1", kind: "secret", scopes, origins: [], keepContents: true }),
+    authenticate: async () => ({
+      projectId,
+      keyId: "key_1",
+      kind: "secret",
+      scopes,
+      origins: [],
+      keepContents: true,
+      limits: unlimited(),
+    }),
     // This router asks for nothing else.
     useCases: { runs } as UseCases,
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { Principal } from "../../src/core/principal.ts";
 import { type RunPorts, runUseCases } from "../../src/core/runs.ts";
+import { unlimited } from "../support/projects.ts";
 
 const principal: Principal = {
   projectId: "prj_1",
@@ -9,6 +10,7 @@ const principal: Principal = {
   scopes: ["runs:read", "runs:write"],
   origins: [],
   keepContents: true,
+  limits: unlimited(),
 };
 
 function useCases(ports: Partial<RunPorts> = {}) {

@@ -70,6 +70,30 @@ it.each(["0", "-3", "1.5", "soon", "40000"])("refuses to keep contents for %s da
   expect(command.output()).toBe(`--retention-days must be a whole number from 1 to 36500, not ${days}.\n`);
 });
 
+it.each([
+  ["--tokens-per-day", "0"],
+  ["--tokens-per-day", "many"],
+  ["--cost-per-day", "20"],
+  ["--cost-per-day", "0CNY"],
+  ["--cost-per-day", "1.0000001CNY"],
+])("refuses the budget %s=%s, in one line that names both", async (option, value) => {
+  await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", `${option}=${value}`]);
+  expect(await command.ended).toBe(1);
+  expect(command.output().trim().split("\n")).toHaveLength(1);
+  expect(command.output()).toMatch(new RegExp(`^${option} must be .* not ${value}\\.`));
+});
+
+it("gives a project a budget that its keys are held to", async () => {
+  await using state = await newState();
+  const key = await bootstrap(state.env, ["--tokens-per-day", "1", "--cost-per-day", "20.5CNY"]);
+  await using server = await startServer({ stateDir: state.path });
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const body = JSON.stringify({ model: "sim/echo", messages: [{ role: "user", content: "Hi" }] });
+  const ask = () => fetch(`${server.url}/v1/chat/completions`, { method: "POST", headers, body });
+  expect((await ask()).status).toBe(200);
+  await vi.waitFor(async () => expect((await ask()).status).toBe(429), { timeout: 10_000 });
+});
+
 it("refuses an unknown option in a line that shows the use", async () => {
   await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", "--projekt", "x"], {
     cwd: projectRoot,
@@ -106,6 +130,27 @@ it("makes a project once, changes only the settings it is given, and adds a key 
   expect(projects()).toEqual([{ name, keep_contents: 0, retention_days: 30 }]);
   const keys = "SELECT count(*) AS n FROM keys JOIN projects ON projects.id = keys.project_id";
   expect(database.prepare(keys).get()).toEqual({ n: 4 });
+});
+
+it("sets, changes and takes away budgets, counting what the day had used before", async () => {
+  const database = await migrated();
+  const open = async (settings = {}) => {
+    const { owned } = await newSecretKey("test");
+    database.exec(openProjectSql(namedProject("paid", settings), [owned]));
+  };
+  const budget = () =>
+    database.prepare("SELECT tokens_per_day, cost_per_day_micros, cost_per_day_currency FROM projects").get();
+  await open();
+  database.exec(`INSERT INTO usage_daily SELECT projects.id, date('now'), '', 0, value, '', 'CNY', 1, 1, 0, 0, 0, 3, 4, 0, 50, 0, 0, 0, 0, 0
+    FROM projects, json_each('["one", "other"]')`);
+  await open({ costPerDay: { micros: 20_500_000, currency: "CNY" } });
+  await open({ tokensPerDay: 1_000 });
+  expect(budget()).toEqual({ tokens_per_day: 1_000, cost_per_day_micros: 20_500_000, cost_per_day_currency: "CNY" });
+  expect(database.prepare("SELECT quota_id, currency, tokens, cost_micros FROM budget_daily").all()).toEqual([
+    { quota_id: "", currency: "CNY", tokens: 14, cost_micros: 100 },
+  ]);
+  await open({ costPerDay: null });
+  expect(budget()).toEqual({ tokens_per_day: 1_000, cost_per_day_micros: null, cost_per_day_currency: null });
 });
 
 it("writes values as SQL literals that cannot end early", () => {

@@ -218,8 +218,8 @@ describe("the store", () => {
   it("reads two rows to look a key up, however many there are", async () => {
     const insert = env.DB.prepare(
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
-       INSERT INTO keys (id, project_id, kind, name, digest, hint, scopes, origins, created_at)
-       SELECT 'key_bulk' || i, ?, 'secret', 'bulk', 'digest' || i, '', '[]', '[]', 0 FROM n`,
+       INSERT INTO keys (id, project_id, kind, name, digest, hint, scopes, origins, created_at, quota_id)
+       SELECT 'key_bulk' || i, ?, 'secret', 'bulk', 'digest' || i, '', '[]', '[]', 0, '' FROM n`,
     );
     await insert.bind(owner.principal.projectId).run();
     const { projectId, keyId } = owner.principal;
@@ -240,8 +240,8 @@ describe("the store", () => {
   it("reads a few rows to rotate a key, however many others were rotated", async () => {
     const insert = env.DB.prepare(
       `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
-       INSERT INTO keys (id, project_id, kind, name, digest, hint, scopes, origins, created_at, rotated_from)
-       SELECT 'key_next' || i, ?, 'secret', 'bulk', 'next' || i, '', '[]', '[]', 0, 'key_bulk' || i FROM n`,
+       INSERT INTO keys (id, project_id, kind, name, digest, hint, scopes, origins, created_at, rotated_from, quota_id)
+       SELECT 'key_next' || i, ?, 'secret', 'bulk', 'next' || i, '', '[]', '[]', 0, 'key_bulk' || i, '' FROM n`,
     );
     await insert.bind(owner.principal.projectId).run();
     const { key } = await secretKey();

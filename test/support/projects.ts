@@ -3,12 +3,17 @@ import { Scope } from "../../src/contract/scopes.ts";
 import { newId } from "../../src/core/ids.ts";
 import { keyDigest, keyHint, newKeySecret } from "../../src/core/keyFormat.ts";
 import type { NewKey } from "../../src/core/keys.ts";
-import type { Principal } from "../../src/core/principal.ts";
+import type { KeyLimits, Principal } from "../../src/core/principal.ts";
 import { database } from "../../src/store/db.ts";
 import { keyStore } from "../../src/store/keys.ts";
 import { projectStore } from "../../src/store/projects.ts";
 
 export type TestKey = { secret: string; principal: Principal };
+
+/** The limits of a key that has none. */
+export function unlimited(quotaId = "key_1"): KeyLimits {
+  return { quotaId, requestsPerMinute: null, key: null, project: null };
+}
 
 type KeyFields = Partial<NewKey["key"]>;
 
@@ -45,12 +50,24 @@ async function testKey(projectId: string, fields: KeyFields): Promise<TestKey & 
     expiresAt: null,
     revokedAt: null,
     rotatedFrom: null,
+    requestsPerMinute: null,
+    tokensPerDay: null,
+    costPerDay: null,
     ...fields,
   };
-  const { scopes, origins } = key;
+  const { scopes, origins, requestsPerMinute, tokensPerDay: tokens, costPerDay: cost } = key;
+  const budget = tokens === null && cost === null ? null : { tokens, cost };
   return {
     secret,
-    principal: { projectId, keyId: key.id, kind, scopes, origins, keepContents: true },
+    principal: {
+      projectId,
+      keyId: key.id,
+      kind,
+      scopes,
+      origins,
+      keepContents: true,
+      limits: { ...unlimited(key.id), requestsPerMinute, key: budget },
+    },
     row: { projectId, key, digest: await keyDigest(secret) },
   };
 }

@@ -16,6 +16,7 @@ import { templateUseCases } from "../../src/core/templates.ts";
 import { database } from "../../src/store/db.ts";
 import { templateStore } from "../../src/store/templates.ts";
 import { meteredD1 } from "./meteredD1.ts";
+import { unlimited } from "./projects.ts";
 
 export function newPrincipal(): Principal {
   return {
@@ -25,6 +26,7 @@ export function newPrincipal(): Principal {
     scopes: [],
     origins: [],
     keepContents: true,
+    limits: unlimited(),
   };
 }
 

@@ -1,0 +1,77 @@
+import { moreByAtMost, percentile, type Row, ratio, ratioAtMost, type Section } from "../figures.ts";
+import { alternate, type Bench, cpuPerCall, type Round, ratios } from "../rounds.ts";
+import { startBenchServer } from "../server.ts";
+
+const streams = 100;
+const names = ["direct", "bare", "weir", "unwritten"] as const;
+type Results = Record<(typeof names)[number], Round[]>;
+type Times = Partial<Results>;
+
+/** Streams as models send them: 100 chunks, 10 ms apart, 100 at once, and again with the streams coming one by one. */
+export async function paced(bench: Bench): Promise<Section> {
+  await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
+  const plan = { model: "paced-100x10", stream: true, clients: streams, calls: streams };
+  const together = await alternate(bench, { server, names, rounds: bench.short ? 1 : 5 }, plan);
+  // Their starts are spread over the length of one, so that a stream meets others under way, not a queue of starts.
+  const some = bench.short ? { names: ["bare", "weir"] as const, rounds: 1 } : { names, rounds: 3 };
+  const spread = await alternate(bench, { server, ...some, warm: true }, { ...plan, startEveryMs: 10 });
+  return {
+    title: "Paced streams: 100 chunks of about 300 bytes, 10 ms apart, 100 streams at once",
+    method:
+      "CPU: utime + stime of workerd until it is quiet again. “unwritten”: weir with its writes to D1 answered by a stub.",
+    columns: ["direct", "bare", "weir", "unwritten"],
+    rows: [
+      cpuRow(together),
+      d1Row(together),
+      ...firstRows("first event, all start at once", together),
+      ...firstRows("first event, starts 10 ms apart", spread),
+      ...gapRows("gap", together),
+      ...gapRows("gap, starts 10 ms apart", spread),
+    ],
+  };
+}
+
+function cpuRow(results: Results): Row {
+  const { bare, weir } = results;
+  const values = names.map((name) => (name === "direct" ? null : cpuPerCall(results[name])));
+  const compared = ratioAtMost(cpuPerCall(weir), cpuPerCall(bare), 2.8, ratios(weir, bare, cpuPerCall));
+  return { figure: "CPU per stream", unit: "ms", values, ...compared };
+}
+
+function d1Row({ bare, weir, unwritten }: Results): Row {
+  const share = cpuPerCall(weir) - cpuPerCall(unwritten);
+  return {
+    figure: "of it D1's two writes",
+    unit: "ms",
+    values: [null, null, share, null],
+    compared: ratio(share / cpuPerCall(bare)),
+  };
+}
+
+function firstRows(figure: string, results: Times): Row[] {
+  return quantileRows(figure, results, {
+    bounds: { p50: 3, p99: 15 },
+    of: (rounds) => rounds.flatMap(({ calls }) => calls.flatMap(({ firstMs }) => firstMs ?? [])),
+  });
+}
+
+function gapRows(figure: string, results: Times): Row[] {
+  return quantileRows(figure, results, {
+    bounds: { p99: 5 },
+    of: (rounds) => rounds.flatMap(({ calls }) => calls.flatMap(({ gapsMs }) => gapsMs)),
+  });
+}
+
+function quantileRows(
+  figure: string,
+  results: Times,
+  { bounds, of }: { bounds: { p50?: number; p99: number }; of: (rounds: Round[]) => number[] },
+): Row[] {
+  return ([0.5, 0.99] as const).map((p) => {
+    const values = names.map((name) => (results[name] ? percentile(of(results[name]), p) : null));
+    const [bare, weir] = [values[1] ?? Number.NaN, values[2] ?? Number.NaN];
+    const bound = p === 0.5 ? bounds.p50 : bounds.p99;
+    const compared = bound === undefined ? {} : moreByAtMost(weir, bare, bound, "ms");
+    return { figure: `${figure}, p${p * 100}`, unit: "ms", values, ...compared };
+  });
+}

@@ -1,0 +1,31 @@
+import { readFile } from "node:fs/promises";
+import { expect, it } from "vitest";
+import { startCommand } from "../local/processes.ts";
+
+const bench = ["test/bench/main.ts", "--short", "--only"];
+
+it("runs a scenario to its end, shows and writes its figures, and leaves no process", async () => {
+  await using command = startCommand("node", [...bench, "disconnect"]);
+  expect(await command.ended, command.output()).toBe(0);
+  expect(await command.alive()).toEqual([]);
+  expect(command.output()).toMatch(/upstreams closed, count .* 200 of 200 +200 of 200 +ok/);
+  const file = /Written: (\S+\.json)/.exec(command.output())?.[1] ?? "";
+  const { form, sections } = JSON.parse(await readFile(file, "utf8"));
+  expect(form).toBe("short");
+  expect(sections).toHaveLength(1);
+});
+
+it("leaves no process when it is stopped midway", async () => {
+  await using command = startCommand("node", [...bench, "backpressure"]);
+  await command.says("workerd");
+  command.kill("SIGINT");
+  expect(await command.ended).toBe(1);
+  expect(command.output()).toContain("Stopped.");
+  expect(await command.alive()).toEqual([]);
+});
+
+it("names its scenarios when it is asked for an unknown one", async () => {
+  await using command = startCommand("node", [...bench, "speed"]);
+  expect(await command.ended).toBe(1);
+  expect(command.output()).toContain("--only paced,burst,nonstream,disconnect,backpressure,log");
+});

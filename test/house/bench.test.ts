@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { expect, it } from "vitest";
-import { startCommand } from "../local/processes.ts";
+import { expect, it, vi } from "vitest";
+import { type Command, startCommand } from "../local/processes.ts";
 
 const bench = ["test/bench/main.ts", "--short", "--only"];
 
@@ -15,9 +15,13 @@ it("runs a scenario to its end, shows and writes its figures, and leaves no proc
   expect(sections).toHaveLength(1);
 });
 
+async function commandLines(command: Command): Promise<string[]> {
+  return Promise.all((await command.alive()).map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
+}
+
 it("leaves no process when it is stopped midway", async () => {
   await using command = startCommand("node", [...bench, "backpressure"]);
-  await command.says("workerd");
+  await vi.waitUntil(async () => (await commandLines(command)).some((line) => line.includes("workerd\0serve")), 30_000);
   command.kill("SIGINT");
   expect(await command.ended).toBe(1);
   expect(command.output()).toContain("Stopped.");

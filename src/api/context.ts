@@ -1,7 +1,7 @@
 import { limits } from "../contract/limits.ts";
 import { type AskRate, admission, admitted } from "../core/admission.ts";
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
-import { countingSettle, type DayUsage, quotaIdsOf } from "../core/budgets.ts";
+import { countingSettle, type DayUsage } from "../core/budgets.ts";
 import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
@@ -12,7 +12,6 @@ import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
-import type { SettleRun } from "../core/runRecord.ts";
 import { runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
@@ -86,15 +85,13 @@ export function requestContext(request: Request, { env, requestId, waitUntil }: 
       return checking;
     },
     principal: () => principal,
-    useCases: bindUseCases(env, settings, { waitUntil, principal: () => principal }),
+    useCases: bindUseCases(env, settings, waitUntil),
     signal: request.signal,
     logError: (error) => logFailure(error, requestId),
   };
 }
 
-type Caller = Pick<Invocation, "waitUntil"> & Pick<RequestContext, "principal">;
-
-function bindUseCases(env: Env, settings: Settings, { waitUntil, principal }: Caller): UseCases {
+function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
   const db = database(env.DB);
   const { UPSTREAM_BASE_URL: baseUrl, UPSTREAM_API_KEY: apiKey } = settings;
   const simulator = settings.SIMULATOR === "on";
@@ -111,18 +108,13 @@ function bindUseCases(env: Env, settings: Settings, { waitUntil, principal }: Ca
     now: Date.now,
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
-  const settle: SettleRun = (start, outcome, contents) => {
-    const caller = principal();
-    const quotaIds = start.quotaIds ?? (caller ? quotaIdsOf(caller) : []);
-    return countingSettle(settleRun(db), caches.usage)({ ...start, quotaIds }, outcome, contents);
-  };
   const completions = completionUseCases({
     resolveTemplate: templates.resolve,
     priceOf: models.priceOf,
     routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
     callUpstream: call,
     openRun: openRun(db),
-    settleRun: settle,
+    settleRun: countingSettle(settleRun(db), caches.usage),
     timeouts: timeoutsOf(settings),
     policy: {
       perModel: settings.UPSTREAM_ATTEMPTS,

@@ -41,7 +41,7 @@ export async function firstAnswer<Result>(options: AttemptOptions<Result>): Prom
     const outcome = await tryModel(options, candidate);
     if ("result" in outcome) return outcome.result;
     failure = outcome.error;
-    if (verdictOn(failure) === "stop") break;
+    if (verdictOn(failure) === "stop" || options.attempts.length >= limits.maxAttempts) break;
   }
   throw failure ?? new AppError("internal", "There was nothing to try.");
 }

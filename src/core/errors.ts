@@ -1,5 +1,6 @@
 import type * as z from "zod";
 import { type ErrorCode, type ErrorEnvelope, errorTable } from "../contract/errors.ts";
+import { limits } from "../contract/limits.ts";
 
 export type ErrorOptions = {
   /** The field at fault, as a dotted path. */
@@ -35,10 +36,25 @@ export class AppError extends Error {
   }
 }
 
-/** Whatever was thrown, as an AppError; what we did not foresee is `internal` and says nothing more. */
+/**
+ * Whatever was thrown, as an AppError: a database that cannot be asked is `unavailable`, what we did not foresee is
+ * `internal`, and neither says anything more.
+ */
 export function toAppError(thrown: unknown): AppError {
   if (thrown instanceof AppError) return thrown;
+  if (isOutage(thrown))
+    return new AppError("unavailable", "The database cannot be asked at the moment.", {
+      cause: thrown,
+      retryAfterSeconds: limits.unavailableRetryAfterSeconds,
+    });
   return new AppError("internal", "Something went wrong on our side.", { cause: thrown });
+}
+
+/** D1 words its failures so, wherever in the chain of causes; a constraint that did not hold is a mistake of ours. */
+function isOutage(thrown: unknown): boolean {
+  for (let error = thrown; error instanceof Error; error = error.cause)
+    if (error.message.startsWith("D1_ERROR")) return !error.message.includes("constraint failed");
+  return false;
 }
 
 /** OpenAI's envelope; `code` is the upstream's own where one was given in the details. */

@@ -2,6 +2,7 @@ import type { ChatMessage, JsonObject, Metadata } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Selector, Variables, VersionContent } from "../contract/templates.ts";
 import type { Candidate } from "./attempts.ts";
+import { quotaIdsOf } from "./budgets.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
 import { AppError, toAppError } from "./errors.ts";
 import { newId } from "./ids.ts";
@@ -68,6 +69,7 @@ export async function prepare(
       template: filled && runTemplate(filled),
       modelAsked: model,
       metadata: filled?.metadata ?? request.metadata,
+      quotaIds: quotaIdsOf(principal),
     },
     candidates,
     body: { ...fields, ...streaming(request, fields), messages },

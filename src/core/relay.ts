@@ -128,8 +128,17 @@ class Pump {
     } catch (thrown) {
       if (this.#writing) this.#leave();
       if (thrown instanceof AppError) return thrown;
+      if (!this.#clientLeft && !this.#timedOut && (await this.#endWhole())) return null;
       return new AppError("upstream_error", "The upstream's stream broke.", { cause: thrown });
     }
+  }
+
+  /** A connection that broke after the last finish reason took nothing with it: the answer is ended as at its end. */
+  async #endWhole(): Promise<boolean> {
+    const passage = this.#stream?.gate.end();
+    if (passage?.end !== "done") return false;
+    await this.#write(passage.bytes);
+    return true;
   }
 
   async #open(): Promise<OpenedStream> {

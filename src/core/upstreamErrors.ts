@@ -32,6 +32,7 @@ type Around = { secrets: readonly string[]; retryAfterSeconds: number | null };
 function refusal(status: number, error: Reported, { secrets, retryAfterSeconds }: Around): AppError {
   const message = cleanMessage(error.message ?? "", secrets) || `The upstream answered with status ${status}.`;
   const details = { upstreamStatus: status, ...(error.code && { upstreamCode: error.code }) };
+  const waiting = retryAfterSeconds === null ? {} : { retryAfterSeconds };
   switch (status) {
     case 400:
     case 413:
@@ -47,15 +48,12 @@ function refusal(status: number, error: Reported, { secrets, retryAfterSeconds }
         details: { upstreamStatus: status },
       });
     case 429:
-      return new AppError("rate_limited", message, {
-        details,
-        ...(retryAfterSeconds !== null && { retryAfterSeconds }),
-      });
+      return new AppError("rate_limited", message, { details, ...waiting });
     case 408:
     case 504:
-      return new AppError("upstream_timeout", message, { details });
+      return new AppError("upstream_timeout", message, { details, ...waiting });
     default:
-      return new AppError("upstream_error", message, { details });
+      return new AppError("upstream_error", message, { details, ...waiting });
   }
 }
 

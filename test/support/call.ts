@@ -72,6 +72,7 @@ export function scriptUpstream(answer: (sent: Sent) => Response | Promise<Respon
     calls.push(sent);
     // As fetch does, an aborted call rejects whatever the upstream goes on doing.
     const aborted = new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    aborted.catch(() => {});
     return Promise.race([answer(sent), aborted]);
   };
   return Object.assign(calls, {

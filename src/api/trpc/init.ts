@@ -40,8 +40,9 @@ export function fromTrpc(error: TRPCError): AppError {
 
 const translated = t.middleware(async ({ next }) => {
   const result = await next();
-  if (result.ok || !(result.error.cause instanceof AppError)) return result;
-  const { cause } = result.error;
+  if (result.ok || (result.error.code !== "INTERNAL_SERVER_ERROR" && !(result.error.cause instanceof AppError)))
+    return result;
+  const cause = toAppError(result.error.cause);
   throw new TRPCError({ code: errorTable[cause.code].trpc, message: cause.message, cause });
 });
 

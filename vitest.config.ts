@@ -6,6 +6,9 @@ const node = ["test/e2e/**/*.test.ts", "test/local/**/*.test.ts", "test/house/**
 
 export default defineConfig({
   test: {
+    // Many tests wait for processes rather than compute: more of them than cores go side by side.
+    maxWorkers: 4,
+    silent: "passed-only",
     reporters: ["default", "./test/support/summary.ts"],
     projects: [
       {

@@ -44,7 +44,7 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     await migrate(runtime.database);
     await requireReady(runtime.url, signal);
     const origins = localOrigins(runtime.url);
-    const known = await reuseKeys(runtime.database, await readLocalFile(stateDir), origins);
+    const known = await reuseKeys(runtime.database, await readLocalFile(stateDir, log), origins);
     const keys = known ?? (await makeKeys(runtime.database, origins));
     if (!known) await saveSamples({ url: runtime.url, secretKey: keys.secretKey });
     signal?.throwIfAborted();

@@ -29,11 +29,14 @@ export async function openStateDir(stateDir: string): Promise<void> {
 /** Miniflare's root for persisted resources, laid out as wrangler lays out `--persist-to`. */
 export const resourceDir = (stateDir: string): string => join(stateDir, "v3");
 
-/** Null when there is none or it cannot be read as one: new keys are made then. */
-export async function readLocalFile(stateDir: string): Promise<LocalFile | null> {
+/** Null when there is none or it cannot be read as one: new keys are made then, which `warn` is told of in the second case. */
+export async function readLocalFile(stateDir: string, warn: (line: string) => void): Promise<LocalFile | null> {
+  const path = join(stateDir, "local.json");
   try {
-    return LocalFile.parse(JSON.parse(await readFile(join(stateDir, "local.json"), "utf8")));
-  } catch {
+    return LocalFile.parse(JSON.parse(await readFile(path, "utf8")));
+  } catch (thrown) {
+    const lost = thrown instanceof Error && "code" in thrown && thrown.code === "ENOENT";
+    if (!lost) warn(`${path} cannot be read: new keys are made, and the old ones go on working.`);
     return null;
   }
 }

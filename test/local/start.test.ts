@@ -1,4 +1,4 @@
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { LocalFile } from "../../src/local/state.ts";
@@ -75,16 +75,18 @@ it("starts within 10 s on kept state and keeps its keys", async () => {
   expect([after.secretKey, after.publishableKey]).toEqual([before.secretKey, before.publishableKey]);
 });
 
-it("makes new keys when local.json is lost, for the same project", async () => {
+it.each(["lost", "broken"])("makes new keys when local.json is %s, for the same project", async (how) => {
   await using state = await newState();
   await using first = start(state.env);
   await first.says(ready);
   const before = await localFile(state.path);
   first.kill("SIGTERM");
   await first.ended;
-  await rm(join(state.path, "local.json"));
+  const file = join(state.path, "local.json");
+  await (how === "lost" ? rm(file) : writeFile(file, "{"));
 
   await using second = start(state.env);
+  if (how === "broken") await second.says("local.json cannot be read");
   await second.says(ready);
   const after = await localFile(state.path);
   expect(after.secretKey).not.toBe(before.secretKey);

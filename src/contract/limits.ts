@@ -103,6 +103,16 @@ export const limits = {
   reasoningIdleTimeoutMs: 120_000,
   /** Finalising a run is tried this often, with a growing pause, inside the 30 s that waitUntil grants. */
   finaliseAttempts: 4,
+  /** Writes of runs that go to D1 together, their number and bytes: a batch is one round trip, and holds up all others. */
+  maxWriteGroup: 50,
+  maxWriteGroupBytes: 1_000_000,
+  /** How long a run waits for a write that another request sends along, ms, before it sends its own. */
+  writePatienceMs: 5_000,
+  /**
+   * A completion that lasts so long gets its row while it is running, ms; a shorter one is written once, at its end,
+   * which saves a third of the rows. It is also how long a call may go unseen by the log if its isolate dies.
+   */
+  openRunAfterMs: 500,
   /** Longest overlap of a rotated key, seconds (30 days). */
   maxKeyOverlapSeconds: 30 * 24 * 3600,
   /** Upstreams of a project; all of them are read for a completion whose isolate has forgotten them. */

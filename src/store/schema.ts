@@ -175,6 +175,8 @@ export const runs = sqliteTable(
     /** From -1 to 1. */
     score: real(),
     scoreComment: text("score_comment"),
+    /** The mark of the batch that settled it, by which the batch's other statements know their runs. */
+    settledBy: integer("settled_by"),
   },
   (table) => [
     uniqueIndex("runs_id").on(table.id),

@@ -16,8 +16,7 @@ type Waiting<Item, Result> = {
 };
 
 /**
- * Group commit for one isolate: what comes while a write is on its way goes with the next one, together. Nothing is
- * held back: a write that finds none on its way leaves at once.
+ * Group commit for one isolate: what comes within `limits.writeGatherMs`, or while a write is on its way, goes together.
  *
  * The requests that share a flight are strangers: one of them sends it from its own invocation. Should that one die,
  * the others send their own after `limits.writePatienceMs`; and a group that fails is written one by one, so that
@@ -46,8 +45,14 @@ export function grouped<Item, Result>({ write, weigh }: GroupOptions<Item, Resul
     }
   }
 
+  /** Gathers a while, as nobody waits for the log, then writes what is there. */
+  async function gathered(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, limits.writeGatherMs));
+    await settle(take());
+  }
+
   async function fly(): Promise<void> {
-    const own = settle(take());
+    const own = gathered();
     flight = own;
     await own;
     if (flight === own) flight = null;

@@ -58,7 +58,7 @@ export const limits = {
   /** Text of an upstream's error passed on, characters. */
   maxUpstreamMessageChars: 1_000,
   /** Unparsed stream kept until it is folded, bytes; parsing in gulps costs less than parsing each event. */
-  foldGulpBytes: 64 * 1024,
+  foldGulpBytes: 32 * 1024,
   /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */
   maxCacheAgeMs: 10_000,
   /** Entries of one such cache. */

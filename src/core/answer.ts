@@ -2,15 +2,15 @@ import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Usage } from "../contract/runs.ts";
 import { isObject } from "./json.ts";
+import { KeptText } from "./keptText.ts";
 
 /** A tool call as OpenAI shapes it; only these texts of it are kept, whatever else an upstream nests in one. */
 export type FoldedToolCall = { id: string; type: "function"; function: { name: string; arguments: string } };
 
 type Choice = {
-  content: string;
-  reasoning: string;
-  hasContent: boolean;
-  hasReasoning: boolean;
+  /** Null until a text of its kind, if only an empty one, has been seen. */
+  content: KeptText | null;
+  reasoning: KeptText | null;
   toolCalls: Map<number, FoldedToolCall>;
   finishReason: string | null;
 };
@@ -44,7 +44,7 @@ export class Answer {
   /** Whether a token, of content, reasoning or a tool call, has been seen. */
   get begun(): boolean {
     for (const choice of this.#choices.values())
-      if (choice.content || choice.reasoning || choice.toolCalls.size > 0) return true;
+      if (hasText(choice.content) || hasText(choice.reasoning) || choice.toolCalls.size > 0) return true;
     return false;
   }
 
@@ -60,11 +60,11 @@ export class Answer {
   }
 
   get content(): string | null {
-    return this.#first?.hasContent ? this.#first.content : null;
+    return this.#first?.content?.toString() ?? null;
   }
 
   get reasoning(): string | null {
-    return this.#first?.hasReasoning ? this.#first.reasoning : null;
+    return this.#first?.reasoning?.toString() ?? null;
   }
 
   get toolCalls(): FoldedToolCall[] {
@@ -78,36 +78,27 @@ export class Answer {
   #fold(index: number, delta: JsonObject, finishReason: unknown): void {
     let choice = this.#choices.get(index);
     if (!choice) {
-      choice = {
-        content: "",
-        reasoning: "",
-        hasContent: false,
-        hasReasoning: false,
-        toolCalls: new Map(),
-        finishReason: null,
-      };
+      choice = { content: null, reasoning: null, toolCalls: new Map(), finishReason: null };
       this.#choices.set(index, choice);
     }
     const content = textOf(delta["content"]);
     if (content !== null) {
-      choice.hasContent = true;
-      choice.content = this.#append(choice.content, content);
+      choice.content ??= new KeptText();
+      choice.content.append(content);
     }
     // Upstreams name it one way or the other; both at once would be the same text twice.
     const reasoning = delta["reasoning"] ?? delta["reasoning_content"];
     if (typeof reasoning === "string") {
-      choice.hasReasoning = true;
-      choice.reasoning = this.#append(choice.reasoning, reasoning);
+      choice.reasoning ??= new KeptText();
+      choice.reasoning.append(reasoning);
     }
     if (Array.isArray(delta["tool_calls"])) foldToolCalls(choice.toolCalls, delta["tool_calls"]);
     if (typeof finishReason === "string") choice.finishReason = finishReason.slice(0, limits.maxNameChars);
   }
+}
 
-  /** Text is kept up to what a row can hold twice over; the store cuts exactly. */
-  #append(text: string, more: string): string {
-    if (text.length + more.length <= limits.maxStoredAnswerBytes) return text + more;
-    return text.length >= limits.maxStoredAnswerBytes ? text : text + more;
-  }
+function hasText(text: KeptText | null): boolean {
+  return text !== null && !text.isEmpty;
 }
 
 /** Tool calls come in fragments: id and name first, then pieces of the arguments, told apart by `index`. */

@@ -43,8 +43,9 @@ export class StreamGate {
   readonly #options: GateOptions;
   readonly #splitter = new EventSplitter();
   readonly #decoder = new TextDecoder();
-  #unread: string[] = [];
-  #unreadLength = 0;
+  /** What has passed unread: whole events, copied out of the chunks so that these can go. */
+  #unread: Uint8Array | null = null;
+  #unreadBytes = 0;
   #begun = false;
   #bytes = 0;
   #sawEvent = false;
@@ -94,10 +95,19 @@ export class StreamGate {
   #passSlice(slice: Uint8Array): Passage {
     const text = this.#decoder.decode(slice);
     if (worthALook.test(text)) return this.#passEvents(slice);
-    this.#unread.push(text);
-    this.#unreadLength += text.length;
-    if (!this.#begun || this.#unreadLength > limits.foldGulpBytes) this.#read();
+    if (this.#begun && slice.length <= limits.foldGulpBytes) this.#leaveUnread(slice);
+    else {
+      this.#read();
+      this.#readText(text);
+    }
     return { bytes: slice };
+  }
+
+  #leaveUnread(slice: Uint8Array): void {
+    this.#unread ??= new Uint8Array(limits.foldGulpBytes);
+    if (this.#unreadBytes + slice.length > this.#unread.length) this.#read();
+    this.#unread.set(slice, this.#unreadBytes);
+    this.#unreadBytes += slice.length;
   }
 
   #passEvents(slice: Uint8Array): Passage {
@@ -136,10 +146,14 @@ export class StreamGate {
   }
 
   #read(): void {
-    if (this.#unreadLength === 0) return;
-    for (const data of eventData(this.#unread.join(""))) this.#take(data);
-    this.#unread = [];
-    this.#unreadLength = 0;
+    if (!this.#unread || this.#unreadBytes === 0) return;
+    const text = this.#decoder.decode(this.#unread.subarray(0, this.#unreadBytes));
+    this.#unreadBytes = 0;
+    this.#readText(text);
+  }
+
+  #readText(text: string): void {
+    for (const data of eventData(text)) this.#take(data);
   }
 
   #takeNamed(event: string, data: string): Record<string, unknown> | undefined {

@@ -19,7 +19,8 @@ export class EventSplitter {
     if (this.#length === 0) {
       const end = lastBoundary(chunk, 1, chunk.length);
       if (end < chunk.length) this.#append(chunk.subarray(end));
-      return end === 0 ? null : chunk.subarray(0, end);
+      if (end === 0) return null;
+      return end === chunk.length ? chunk : chunk.subarray(0, end);
     }
     const before = this.#length;
     this.#append(chunk);

@@ -136,7 +136,10 @@ export function controlled() {
   });
   return {
     response: new Response(body, { headers: { "content-type": "text/event-stream" } }),
-    send: (text: string) => controller?.enqueue(new TextEncoder().encode(text)),
+    /** What is sent to nobody is lost. */
+    send: (text: string) => {
+      if (!cancelled) controller?.enqueue(new TextEncoder().encode(text));
+    },
     close: () => controller?.close(),
     fail: (reason: unknown) => controller?.error(reason),
     get cancelled() {

@@ -130,6 +130,8 @@ export const limits = {
   claimRenewMs: 15_000,
   /** Retry-After while a request with the same key is running, seconds. */
   claimRetryAfterSeconds: 2,
+  /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
+  slotLeaseMs: 60_000,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

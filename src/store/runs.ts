@@ -4,6 +4,7 @@ import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
 import { countBudgets } from "./budgets.ts";
 import type { Database } from "./db.ts";
 import { forgetAnswer } from "./idempotency.ts";
+import { jobs } from "./jobSchema.ts";
 import { packContents, unpackContents } from "./runContents.ts";
 import { isLive, nextSeq, runColumns, runOf } from "./runRow.ts";
 import { factTokens, indexedText, runSearch } from "./runSearch.ts";
@@ -54,13 +55,19 @@ export function settleRun(db: Database): SettleRun {
   };
 }
 
-function insertRun(db: Database, start: RunStart, status: "queued" | "running") {
+/** The insert of a run that begins; `id`, where it is given, may be that of another run, and then nothing is inserted. */
+export function insertRun(
+  db: Database,
+  start: RunStart,
+  status: "queued" | "running",
+  id: string | SQL<string> = start.id,
+) {
   const { template } = start;
   return db
     .insert(runs)
     .values({
       seq: nextSeq(start.createdAtMs),
-      id: start.id,
+      id,
       projectId: start.projectId,
       status,
       source: start.source,
@@ -76,6 +83,7 @@ function insertRun(db: Database, start: RunStart, status: "queued" | "running") 
       partials: template?.partials,
       modelAsked: start.modelAsked,
       metadata: start.metadata,
+      retryOf: start.retryOf,
     })
     .onConflictDoNothing({ target: runs.id });
 }
@@ -119,7 +127,7 @@ export function rateRun(db: Database): RateRun {
   };
 }
 
-/** Removes a settled run, its contents, its search document and the answer kept for a replay in one batch. */
+/** Removes a settled run, its contents, its search document, what repeats it and the answer kept for a replay in one batch. */
 export function deleteRun(db: Database): DeleteRun {
   return async (projectId, id) => {
     const settled = sql`${owned(projectId, id)} AND NOT (${isLive})`;
@@ -132,6 +140,7 @@ export function deleteRun(db: Database): DeleteRun {
       db.delete(runSearch).where(sql`rowid = ${seq}`),
       db.delete(runContents).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       forgetAnswer(db, { projectId, id, condition: sql`${seq} IS NOT NULL` }),
+      db.delete(jobs).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       db.delete(runs).where(settled),
     ]);
     if (!found[0]) return "missing";

@@ -175,6 +175,7 @@ export const runs = sqliteTable(
     /** From -1 to 1. */
     score: real(),
     scoreComment: text("score_comment"),
+    retryOf: text("retry_of"),
   },
   (table) => [
     uniqueIndex("runs_id").on(table.id),

@@ -26,16 +26,17 @@ const rules: Record<string, Rule> = {
   store: { rooms: ["contract", "core", "store"], packages: ["drizzle-orm", "zod", "@cloudflare/workers-types"] },
   upstream: { rooms: ["contract", "core", "upstream"], packages: ["eventsource-parser", "zod"] },
   env: { rooms: ["contract"], packages: ["zod"] },
+  log: { rooms: ["core"], packages: [] },
   durable: {
-    rooms: ["contract", "core", "store", "upstream", "env", "durable"],
+    rooms: ["contract", "core", "store", "upstream", "env", "log", "durable"],
     packages: ["cloudflare:workers", "zod"],
   },
   api: {
     // The classes of Durable Objects are named here as types only.
-    rooms: ["contract", "core", "store", "upstream", "env", "durable", "api"],
+    rooms: ["contract", "core", "store", "upstream", "env", "log", "durable", "api"],
     packages: ["hono", "@trpc/server", "zod"],
   },
-  app: { rooms: ["contract", "core", "env", "api"], packages: ["hono"] },
+  app: { rooms: ["contract", "core", "env", "log", "api"], packages: ["hono"] },
   index: { rooms: ["env", "app", "durable"], packages: [] },
   local: {
     rooms: ["contract", "core", "local"],

@@ -4,6 +4,20 @@ import { defineConfig } from "vitest/config";
 /** Tests under these folders start servers and processes, so they run in Node; all others run inside workerd. */
 const node = ["test/e2e/**/*.test.ts", "test/local/**/*.test.ts", "test/house/**/*.test.ts"];
 
+/**
+ * What Durable Objects find in their environment: that of the test's calls does not reach them. Retries are on and
+ * quick, and no circuit interferes.
+ */
+const objectEnv = {
+  UPSTREAM_BASE_URL: "http://upstream.test/v1",
+  UPSTREAM_API_KEY: "upstream-secret-key",
+  ENCRYPTION_KEY: btoa("a key of thirty-two bytes, no mo"),
+  SIMULATOR: "on",
+  UPSTREAM_ATTEMPTS: "3",
+  UPSTREAM_RETRY_PAUSE_MS: "1",
+  UPSTREAM_CIRCUIT_FAILURES: "1000000",
+};
+
 export default defineConfig({
   test: {
     // Many tests wait for processes rather than compute: more of them than cores go side by side.
@@ -16,7 +30,7 @@ export default defineConfig({
           cloudflareTest(async () => ({
             main: "./src/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { MIGRATIONS: await readD1Migrations({ projectPath: "." }) } },
+            miniflare: { bindings: { ...objectEnv, MIGRATIONS: await readD1Migrations({ projectPath: "." }) } },
           })),
         ],
         test: {

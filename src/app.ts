@@ -2,7 +2,6 @@ import { type Context, Hono } from "hono";
 import { type RequestContext, requestContext, type Told } from "./api/context.ts";
 import { allowOrigin, isPreflight, preflight } from "./api/cors.ts";
 import { missing } from "./api/health.ts";
-import { logFailure } from "./api/log.ts";
 import { openaiDoor, openaiError } from "./api/openai.ts";
 import { openapi } from "./api/openapi.ts";
 import { trpcDoor } from "./api/trpc/door.ts";
@@ -11,6 +10,7 @@ import { limits } from "./contract/limits.ts";
 import { AppError, toAppError } from "./core/errors.ts";
 import { newId } from "./core/ids.ts";
 import type { Env } from "./env.ts";
+import { logFailure } from "./log.ts";
 
 type App = { Bindings: Env; Variables: { context: RequestContext } };
 

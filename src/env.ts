@@ -4,6 +4,10 @@ import { limits } from "./contract/limits.ts";
 /** Bindings and variables of the Worker as the platform hands them over. */
 export interface Env {
   DB: D1Database;
+  /** A job each, by the id of its run. */
+  JOBS: DurableObjectNamespace;
+  /** A project's gate each, by the project's id. */
+  GATES: DurableObjectNamespace;
   /** Requests a minute of keys that have a rate, one binding a rate. */
   RATE_LIMIT_60: RateLimit;
   RATE_LIMIT_600: RateLimit;
@@ -65,6 +69,8 @@ export function settingsOf(env: Env): Settings {
   if (!env.DB) throw new Error("DB: the D1 binding is missing");
   for (const name of ["RATE_LIMIT_60", "RATE_LIMIT_600", "RATE_LIMIT_6000"] as const)
     if (!env[name]) throw new Error(`${name}: the rate-limit binding is missing`);
+  for (const name of ["JOBS", "GATES"] as const)
+    if (!env[name]) throw new Error(`${name}: the Durable Object binding is missing`);
   const parsed = Settings.safeParse(env);
   if (!parsed.success)
     throw new Error(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; "));

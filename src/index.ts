@@ -1,6 +1,10 @@
 import { createApp } from "./app.ts";
 import type { Env } from "./env.ts";
 
+// biome-ignore lint/performance/noBarrelFile: the platform finds Durable Object classes among the entry's exports
+export { JobActor } from "./durable/jobActor.ts";
+export { ProjectGate } from "./durable/projectGate.ts";
+
 const app = createApp();
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

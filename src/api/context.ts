@@ -8,6 +8,7 @@ import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
 import { idempotencyUseCases } from "../core/idempotency.ts";
 import { newId } from "../core/ids.ts";
+import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
@@ -20,9 +21,11 @@ import type { TimeoutDefaults } from "../core/timeouts.ts";
 import { upstreamUseCases } from "../core/upstreamUseCases.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
+import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
+import { jobStore } from "../store/jobs.ts";
 import { keyStore } from "../store/keys.ts";
 import { modelStore } from "../store/models.ts";
 import { listRuns } from "../store/runList.ts";
@@ -35,7 +38,7 @@ import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import { presentedKey } from "./auth.ts";
-import { log, logFailure } from "./log.ts";
+import { jobObjects } from "./jobs.ts";
 
 /** One request's view of weir; doors take what they need from here and know nothing of storage. */
 export type RequestContext = {
@@ -108,14 +111,18 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     now: Date.now,
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
-  const completions = completionUseCases({
+  const admit = admission({ ...usage, askRate: askRate(env), log });
+  const prepared = {
     resolveTemplate: templates.resolve,
-    priceOf: models.priceOf,
     routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
+    timeouts: timeoutsOf(settings),
+  };
+  const completions = completionUseCases({
+    ...prepared,
+    priceOf: models.priceOf,
     callUpstream: call,
     openRun: openRun(db),
     settleRun: countingSettle(settleRun(db), caches.usage),
-    timeouts: timeoutsOf(settings),
     policy: {
       perModel: settings.UPSTREAM_ATTEMPTS,
       pauseMs: settings.UPSTREAM_RETRY_PAUSE_MS,
@@ -129,7 +136,16 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   return {
     templates,
     models,
-    completions: admitted(completions, admission({ ...usage, askRate: askRate(env), log })),
+    completions: admitted(completions, admit),
+    jobs: jobUseCases({
+      ...prepared,
+      ...jobStore(db),
+      objects: jobObjects(env.JOBS),
+      findRun: findRun(db),
+      admit,
+      log,
+      now: Date.now,
+    }),
     idempotency: idempotencyUseCases({
       ...idempotencyStore(db),
       newClaimId: () => newId("req"),

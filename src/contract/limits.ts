@@ -72,6 +72,8 @@ export const limits = {
    * about 400 s on the platform), and it is how a client that left is noticed: the runtime tells at the next write.
    */
   silenceCommentMs: 500,
+  /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
+  pingMs: 15_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
   /**
@@ -148,6 +150,38 @@ export const limits = {
   claimRenewMs: 15_000,
   /** Retry-After while a request with the same key is running, seconds. */
   claimRetryAfterSeconds: 2,
+  /** Priorities of jobs reach from minus this to this: enough for any order of classes. */
+  maxJobPriority: 100,
+  /** Longest delay of a job, and longest time for the whole of one, ms (30 days): alarms and contents are kept that long. */
+  maxJobDelayMs: 30 * 24 * 3_600_000,
+  maxJobDeadlineMs: 30 * 24 * 3_600_000,
+  /** Time for the whole of a job that names no deadline, ms: what nobody has got after a day nobody waits for. */
+  jobDeadlineMs: 24 * 3_600_000,
+  /** A job's stored request, bytes of JSON; a row of D1 and of an object holds 2 MB. */
+  maxJobSpecBytes: 1_900_000,
+  /** Longest wait of one call for a job's result, ms; proxies give up on an answer that begins later. */
+  maxJobWaitMs: 30_000,
+  /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
+  jobTickMs: 50,
+  /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
+  jobDeltaChunks: 10,
+  jobDeltaMs: 100,
+  /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
+  jobLeaseMs: 5_000,
+  /** Calls of upstreams in the whole life of a job, restarts and waits included. */
+  maxJobAttempts: 24,
+  /** Pause before the first repetition of a job's failed write to D1, and the longest one, ms; it doubles between. */
+  recordPauseMs: 1_000,
+  maxRecordPauseMs: 300_000,
+  /** A finished job's events are kept so long, ms; later its watchers are answered from the run log. */
+  jobEventsMs: 24 * 3_600_000,
+  /** Events read at a time for a watcher that lags behind. */
+  watchBatchEvents: 500,
+  /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
+  watchReattachments: 5,
+  watchReattachPauseMs: 100,
+  /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
+  slotLeaseMs: 60_000,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

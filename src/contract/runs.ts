@@ -60,6 +60,8 @@ export const Run = z.object({
       partials: z.array(UsedPartial),
     })
     .nullable(),
+  /** The run that this one repeats. */
+  retryOf: z.string().nullable(),
   modelAsked: z.string(),
   modelAnswered: z.string().nullable(),
   upstream: z.string().nullable(),

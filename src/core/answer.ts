@@ -15,6 +15,12 @@ type Choice = {
   finishReason: string | null;
 };
 
+/** What is known of an answer, however it was read. */
+export type AnswerRead = Pick<
+  Answer,
+  "model" | "malformed" | "usage" | "finishReason" | "content" | "reasoning" | "toolCalls"
+>;
+
 /** An answer as it has been read so far, the same for a stream and for a whole body. */
 export class Answer {
   model: string | null = null;

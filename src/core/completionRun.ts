@@ -5,14 +5,14 @@ import { type AttemptPolicy, type Candidate, firstAnswer } from "./attempts.ts";
 import type { Circuits } from "./circuit.ts";
 import { AppError, toAppError } from "./errors.ts";
 import type { StreamGate } from "./gate.ts";
-import { type OpenedStream, openStream } from "./openStream.ts";
+import type { OpenedStream } from "./openStream.ts";
 import type { Prepared } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
 import { type Channel, type RelayEnd, relay } from "./relay.ts";
 import { type Ended, endRun, type RunEndPorts, type RunFacts } from "./runEnd.ts";
 import type { OpenRun } from "./runRecord.ts";
-import { readCompletion, readText, streamOf } from "./upstreamBody.ts";
-import { statusError } from "./upstreamErrors.ts";
+import { UpstreamAttempt } from "./upstreamAttempt.ts";
+import { readCompletion, readText } from "./upstreamBody.ts";
 import type { CallUpstream } from "./upstreams.ts";
 import { withCost } from "./usageCost.ts";
 
@@ -122,9 +122,7 @@ export class CompletionRun {
 
   async #callWhole(candidate: Candidate, attempt: Attempt): Promise<{ text: string; answer: Answer }> {
     const answer = new Answer();
-    const own = new AbortController();
-    const signal = AbortSignal.any([this.#abort.signal, own.signal]);
-    const response = await this.#headers(candidate, attempt, own, signal);
+    const response = await this.#attempt(candidate, attempt).headers();
     const text = await readText(response, limits.maxUpstreamBytes);
     const body = readCompletion(text, answer, candidate.route.secrets);
     const price = answer.usage && (await this.#price(candidate));
@@ -132,29 +130,27 @@ export class CompletionRun {
   }
 
   async #callStream(candidate: Candidate, attempt: Attempt): Promise<OpenedStream> {
-    const own = new AbortController();
-    const signal = AbortSignal.any([this.#abort.signal, own.signal]);
-    const body = await streamOf(await this.#headers(candidate, attempt, own, signal));
-    const { hideUsage, timeouts } = this.#prepared;
-    const price = hideUsage ? null : await this.#price(candidate);
-    const onFirstToken = () => {
-      this.#firstTokenMs = this.#elapsedMs();
-    };
-    const options = { hideUsage, price, secrets: candidate.route.secrets, onFirstToken, signal };
-    return within(timeouts.firstTokenMs, "The upstream sent no token in time.", own, () => openStream(body, options));
+    const { hideUsage } = this.#prepared;
+    return this.#attempt(candidate, attempt).stream({
+      hideUsage,
+      price: () => (hideUsage ? null : this.#price(candidate)),
+      onFirstToken: () => {
+        this.#firstTokenMs = this.#elapsedMs();
+      },
+    });
   }
 
-  /** The upstream's answer once its headers are in; a refusal becomes the error its status stands for. */
-  #headers(candidate: Candidate, attempt: Attempt, own: AbortController, signal: AbortSignal): Promise<Response> {
+  #attempt(candidate: Candidate, attempt: Attempt): UpstreamAttempt {
     const { start, body, timeouts } = this.#prepared;
-    const { route } = candidate;
-    return within(timeouts.headersMs, "The upstream sent no headers in time.", own, async () => {
-      const call = { route, body: { ...body, model: route.model }, stream: start.stream, signal };
-      const response = await this.#ports.callUpstream(call);
-      this.#headersMs = this.#elapsedMs();
-      attempt.status = response.status;
-      if (response.ok) return response;
-      throw statusError(response, await readText(response, limits.maxEventBytes), route.secrets);
+    return new UpstreamAttempt(candidate, attempt, {
+      callUpstream: this.#ports.callUpstream,
+      body,
+      stream: start.stream,
+      timeouts,
+      stop: this.#abort.signal,
+      onHeaders: () => {
+        this.#headersMs = this.#elapsedMs();
+      },
     });
   }
 
@@ -181,7 +177,7 @@ export class CompletionRun {
       error,
       answer,
       attempts: this.#attempts,
-      candidate: this.#candidate,
+      candidate: { model: this.#candidate.model, upstream: this.#candidate.route.upstream },
       headersMs: this.#headersMs,
       firstTokenMs: this.#firstTokenMs,
       totalMs,
@@ -195,23 +191,6 @@ export class CompletionRun {
   /** Milliseconds since the run was created; clocks may step back. */
   #elapsedMs(): number {
     return Math.max(0, Date.now() - this.#prepared.start.createdAtMs);
-  }
-}
-
-/** Aborts `own` with a timeout after `ms`, and makes the reason of an aborted call its error. */
-async function within<Result>(
-  ms: number,
-  message: string,
-  own: AbortController,
-  work: () => Promise<Result>,
-): Promise<Result> {
-  const timer = setTimeout(() => own.abort(new AppError("upstream_timeout", message)), ms);
-  try {
-    return await work();
-  } catch (thrown) {
-    throw own.signal.aborted ? own.signal.reason : thrown;
-  } finally {
-    clearTimeout(timer);
   }
 }
 

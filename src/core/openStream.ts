@@ -9,6 +9,18 @@ export type OpenedStream = {
   passed: Passage[];
 };
 
+/** Reads what follows the end of an answer and drops it, so that the connection can be used again; for `maxMs` at most. */
+export async function drain(reader: OpenedStream["reader"], maxMs: number): Promise<void> {
+  const giveUp = setTimeout(() => reader.cancel().catch(() => {}), maxMs);
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // It broke after the answer was whole: nobody misses it.
+  } finally {
+    clearTimeout(giveUp);
+  }
+}
+
 /**
  * Reads an upstream's stream up to its first event that is no error. An error that comes first, an empty stream or a
  * broken connection rejects with an AppError, with nothing shown to anybody. Owns the body until it resolves.

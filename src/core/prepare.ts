@@ -80,10 +80,11 @@ export async function prepare(
   };
 }
 
-async function findCandidates(
-  ports: PreparePorts,
+/** Where each model is served now; `not_found` for one that no upstream is configured for. */
+export async function findCandidates(
+  ports: Pick<PreparePorts, "routeModel">,
   projectId: string,
-  models: string[],
+  models: readonly string[],
 ): Promise<Prepared["candidates"]> {
   const candidates: Candidate[] = [];
   for (const [at, model] of models.entries()) {

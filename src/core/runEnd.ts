@@ -2,13 +2,13 @@ import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Price } from "../contract/models.ts";
 import type { Attempt, Cost, SettledStatus } from "../contract/runs.ts";
-import type { Answer } from "./answer.ts";
-import type { Candidate } from "./attempts.ts";
+import type { AnswerRead } from "./answer.ts";
+import type { AnswerText } from "./answerDelta.ts";
 import type { AppError } from "./errors.ts";
 import { type Output, readOutput } from "./output.ts";
 import type { Prepared } from "./prepare.ts";
 import { costOf } from "./pricing.ts";
-import type { RecordedContents, RunOutcome, SettleRun } from "./runRecord.ts";
+import type { RecordedContents, RunOutcome, RunStart, SettleRun } from "./runRecord.ts";
 
 export type RunEndPorts = {
   settleRun: SettleRun;
@@ -21,10 +21,12 @@ export type RunEndPorts = {
 export type RunFacts = {
   status: SettledStatus;
   error: AppError | null;
-  answer: Answer;
+  answer: AnswerRead;
   attempts: Attempt[];
-  /** The model that answered, or was tried last. */
-  candidate: Candidate;
+  /** The model that answered, or was tried last, as it was asked for, and the name of its upstream. */
+  candidate: { model: string; upstream: string | null };
+  /** How long it waited before the first call; absent where it did not wait. */
+  queueMs?: number | null;
   headersMs: number | null;
   firstTokenMs: number | null;
   totalMs: number;
@@ -32,19 +34,18 @@ export type RunFacts = {
 
 export type Ended = { cost: Cost | null; output: Output | null; written: Promise<void> };
 
-/**
- * The one owner of a run's end: prices it, checks its output and writes it down, once. `written` resolves when the
- * record holds or, after `limits.finaliseAttempts`, is given up to the log; it never rejects.
- */
-export async function endRun(
-  ports: RunEndPorts,
-  prepared: Prepared,
+/** A run's end as it is to be recorded; whoever settles a run takes it from here. */
+export type RunEnd = { outcome: RunOutcome; cost: Cost | null; output: Output | null };
+
+/** Prices what happened and checks its output. Never rejects: a price that cannot be asked for is unknown. */
+export async function runEnd(
+  ports: Pick<RunEndPorts, "priceOf" | "log">,
+  prepared: Pick<Prepared, "start" | "outputSchema">,
   facts: RunFacts,
-  { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
-): Promise<Ended> {
+): Promise<RunEnd> {
   const { outputSchema } = prepared;
   const { answer } = facts;
-  const price = answer.usage ? await priceOf(ports, prepared, facts.candidate.model) : null;
+  const price = answer.usage ? await priceOf(ports, prepared.start, facts.candidate.model) : null;
   const cost = costOf(answer.usage, price);
   // An answer that calls tools is not the output yet.
   const hasOutput = facts.status === "succeeded" && answer.toolCalls.length === 0;
@@ -57,22 +58,40 @@ export async function endRun(
     malformed: answer.malformed,
     attempts: facts.attempts,
     modelAnswered: answer.model,
-    upstream: facts.candidate.route.upstream,
+    upstream: facts.candidate.upstream,
     usage: answer.usage,
     usageSource: answer.usage ? "upstream" : "unknown",
     cost,
-    queueMs: null,
+    queueMs: facts.queueMs ?? null,
     headersMs: facts.headersMs,
     firstTokenMs: facts.firstTokenMs,
     totalMs: facts.totalMs,
     outputValid: output?.valid ?? null,
   };
-  const contents = keepContents ? recorded(prepared, answer, output) : null;
+  return { outcome, cost, output };
+}
+
+/**
+ * The one owner of a relayed run's end: prices it, checks its output and writes it down, once. `written` resolves when
+ * the record holds or, after `limits.finaliseAttempts`, is given up to the log; it never rejects.
+ */
+export async function endRun(
+  ports: RunEndPorts,
+  prepared: Prepared,
+  facts: RunFacts,
+  { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
+): Promise<Ended> {
+  const { outcome, cost, output } = await runEnd(ports, prepared, facts);
+  const contents = keepContents ? recordedContents(prepared, facts.answer, output) : null;
   return { cost, output, written: opened.then(() => write(ports, prepared, outcome, contents)) };
 }
 
 /** A cost that is lost is lost for good, so the price is asked for again before it counts as unknown. */
-async function priceOf(ports: RunEndPorts, { start }: Prepared, model: string): Promise<Price | null> {
+async function priceOf(
+  ports: Pick<RunEndPorts, "priceOf" | "log">,
+  start: RunStart,
+  model: string,
+): Promise<Price | null> {
   for (let attempt = 1; attempt < limits.finaliseAttempts; attempt++) {
     try {
       return await ports.priceOf(start.projectId, model);
@@ -89,7 +108,12 @@ function pause(attempt: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, Math.random() * 100 * 2 ** attempt));
 }
 
-function recorded(prepared: Prepared, answer: Answer, output: Output | null): RecordedContents {
+/** Request and answer as they are kept. */
+export function recordedContents(
+  prepared: Pick<Prepared, "body" | "variables">,
+  answer: AnswerText,
+  output: Output | null,
+): RecordedContents {
   const { messages, ...request } = prepared.body;
   return {
     messages: messages as RecordedContents["messages"],

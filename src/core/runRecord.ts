@@ -25,6 +25,8 @@ export type RunStart = {
   template: RunTemplate | null;
   modelAsked: string;
   metadata: Metadata;
+  /** The job that it repeats. */
+  retryOf?: string;
   /** Quotas it counts against besides the daily usage. */
   quotaIds?: readonly string[];
 };

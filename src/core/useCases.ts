@@ -1,5 +1,6 @@
 import type { AdmittedCompletions } from "./admission.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
+import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
 import type { RunUseCases } from "./runs.ts";
@@ -10,6 +11,7 @@ import type { UpstreamUseCases } from "./upstreamUseCases.ts";
 export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;
+  jobs: JobUseCases;
   idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;

@@ -21,6 +21,8 @@ export const WorkerConfig = z.object({
   localDatabaseId: z.string(),
   /** Rate limits by binding. */
   rateLimits: z.record(z.string(), RateLimit),
+  /** Durable Object classes by binding; all keep their state in SQLite. */
+  durableObjects: z.record(z.string(), z.string()),
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
@@ -38,6 +40,7 @@ const RawConfig = z.object({
     }),
   ),
   ratelimits: z.array(RateLimit.extend({ name: z.string() })),
+  durable_objects: z.object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) }),
 });
 
 /** Reads wrangler.toml through wrangler itself; throws a StartError that names what is wrong with it. */
@@ -56,6 +59,7 @@ export async function readWorkerConfig(root = projectRoot): Promise<WorkerConfig
     databaseId: database.database_id,
     localDatabaseId: database.preview_database_id ?? database.database_id,
     rateLimits: Object.fromEntries(config.ratelimits.map(({ name, ...rateLimit }) => [name, rateLimit])),
+    durableObjects: Object.fromEntries(config.durable_objects.bindings.map((one) => [one.name, one.class_name])),
   };
 }
 

@@ -5,7 +5,7 @@ import { guardsEnded, guardWorkerd } from "./guard.ts";
 import { StartError } from "./project.ts";
 import { resourceDir } from "./state.ts";
 
-/** A Worker that runs in the same workerd, for comparison; it shares the database. */
+/** A Worker that runs in the same workerd, for comparison; it shares the database and the Durable Objects. */
 export type WorkerBeside = {
   name: string;
   /** ES modules by file name, the entry first. */
@@ -45,6 +45,13 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
     d1Databases: { DB: worker.config.localDatabaseId },
     ratelimits: worker.config.rateLimits,
   };
+  const durableObjects = (scriptName?: string) =>
+    Object.fromEntries(
+      Object.entries(worker.config.durableObjects).map(([binding, className]) => [
+        binding,
+        { className, useSQLite: true, ...(scriptName !== undefined && { scriptName }) },
+      ]),
+    );
   guardWorkerd();
   const miniflare = withoutSignalHandlers(
     () =>
@@ -57,6 +64,7 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
               modules: [{ type: "ESModule", path: worker.path, contents: worker.code }],
               modulesRoot: dirname(worker.path),
               bindings: options.bindings,
+              durableObjects: durableObjects(),
               unsafeDirectSockets: [{ host: "127.0.0.1", port: options.port }],
             },
             ...beside.map(({ name, modules, bindings }) => ({
@@ -66,6 +74,7 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
                 ([path, contents]) => ({ type: "ESModule", path, contents }) as const,
               ),
               bindings,
+              durableObjects: durableObjects(worker.config.name),
               unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
             })),
           ],

@@ -1,4 +1,4 @@
-import { getTableColumns, sql } from "drizzle-orm";
+import { getTableColumns, type Placeholder, type SQL, sql } from "drizzle-orm";
 import type { RunOutcome, RunStart } from "../core/runRecord.ts";
 import { countBudgets } from "./budgets.ts";
 import type { Database } from "./db.ts";
@@ -46,13 +46,12 @@ export function runStatements(db: Database): Statements {
 const settledNow = sql`FROM (SELECT value AS item FROM json_each(${sql.placeholder("items")}))
   JOIN runs ON runs.id = item ->> 'id' AND runs.settled_by = item ->> 'mark' WHERE true`;
 
-/** Inserts a JSON array of objects that bear the keys of `runs`, but for `seq`, which is given here. */
-function insertRuns(db: Database) {
+/** Inserts a JSON array of objects that bear the keys of `runs` but `seq`, which is given here, where `condition` holds. */
+export function insertRuns(db: Database, rows: SQL | Placeholder = sql.placeholder("rows"), condition = sql`true`) {
   const values = Object.keys(getTableColumns(runs)).map((key) =>
     key === "seq" ? newSeq : sql`value ->> ${sql.raw(`'${key}'`)}`,
   );
-  const rows = sql`json_each(${sql.placeholder("rows")})`;
-  return db.insert(runs).select(sql`SELECT ${sql.join(values, sql`, `)} FROM ${rows} WHERE true`);
+  return db.insert(runs).select(sql`SELECT ${sql.join(values, sql`, `)} FROM json_each(${rows}) WHERE ${condition}`);
 }
 
 function textOf(query: { toSQL: () => { sql: string } }): string {
@@ -78,6 +77,7 @@ export function startValues(start: RunStart) {
     partials: template && JSON.stringify(template.partials),
     modelAsked: start.modelAsked,
     metadata: JSON.stringify(start.metadata),
+    retryOf: start.retryOf,
     malformed: false,
     usageSource: "unknown",
   };

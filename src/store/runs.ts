@@ -3,6 +3,7 @@ import type { OpenRun, RunOutcome, RunStart, SettleRun } from "../core/runRecord
 import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
 import type { Database } from "./db.ts";
 import { forgetAnswer } from "./idempotency.ts";
+import { jobs } from "./jobSchema.ts";
 import { type PackedContents, packContents, unpackContents } from "./runContents.ts";
 import { isLive, runColumns, runOf } from "./runRow.ts";
 import { factTokens, indexedText, runSearch } from "./runSearch.ts";
@@ -121,7 +122,7 @@ export function rateRun(db: Database): RateRun {
   };
 }
 
-/** Removes a settled run, its contents, its search document and the answer kept for a replay in one batch. */
+/** Removes a settled run, its contents, its search document, what repeats it and the answer kept for a replay in one batch. */
 export function deleteRun(db: Database): DeleteRun {
   return async (projectId, id) => {
     const settled = sql`${owned(projectId, id)} AND NOT (${isLive})`;
@@ -134,6 +135,7 @@ export function deleteRun(db: Database): DeleteRun {
       db.delete(runSearch).where(sql`rowid = ${seq}`),
       db.delete(runContents).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       forgetAnswer(db, { projectId, id, condition: sql`${seq} IS NOT NULL` }),
+      db.delete(jobs).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       db.delete(runs).where(settled),
     ]);
     if (!found[0]) return "missing";

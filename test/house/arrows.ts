@@ -13,7 +13,7 @@ type Rule = {
 };
 
 /**
- * Which way imports point: contract ← core ← {store, upstream} ← api ← app ← index, and {core, a part of store} ← local.
+ * Which way imports point: contract ← core ← {store, upstream} ← durable ← api ← app ← index, and {core, a part of store} ← local.
  * A room without a row fails.
  */
 const rules: Record<string, Rule> = {
@@ -26,12 +26,18 @@ const rules: Record<string, Rule> = {
   store: { rooms: ["contract", "core", "store"], packages: ["drizzle-orm", "zod", "@cloudflare/workers-types"] },
   upstream: { rooms: ["contract", "core", "upstream"], packages: ["eventsource-parser", "zod"] },
   env: { rooms: ["contract"], packages: ["zod"] },
+  log: { rooms: ["core"], packages: [] },
+  durable: {
+    rooms: ["contract", "core", "store", "upstream", "env", "log", "durable"],
+    packages: ["cloudflare:workers", "zod"],
+  },
   api: {
-    rooms: ["contract", "core", "store", "upstream", "env", "api"],
+    // The classes of Durable Objects are named here as types only.
+    rooms: ["contract", "core", "store", "upstream", "env", "log", "durable", "api"],
     packages: ["hono", "@trpc/server", "zod"],
   },
-  app: { rooms: ["contract", "core", "env", "api"], packages: ["hono"] },
-  index: { rooms: ["env", "app"], packages: [] },
+  app: { rooms: ["contract", "core", "env", "log", "api"], packages: ["hono"] },
+  index: { rooms: ["env", "app", "durable"], packages: [] },
   local: {
     rooms: ["contract", "core", "local"],
     // The first project and its keys are written with the store's own statements.

@@ -48,6 +48,7 @@ describe("a run that begins", () => {
         keyId: "key_1",
         template: start.template,
         modelAsked: "large",
+        retryOf: null,
         modelAnswered: null,
         upstream: null,
         errorCode: null,

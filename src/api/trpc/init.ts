@@ -1,6 +1,7 @@
 import { initTRPC, TRPCError } from "@trpc/server";
 import { ZodError } from "zod";
 import { type ErrorData, errorTable } from "../../contract/errors.ts";
+import { limits } from "../../contract/limits.ts";
 import type { Scope } from "../../contract/scopes.ts";
 import { AppError, invalidRequest, toAppError } from "../../core/errors.ts";
 import type { TrpcContext } from "./context.ts";
@@ -15,6 +16,10 @@ const t = initTRPC
   .create({
     // Stack traces are for nobody's client.
     isDev: false,
+    sse: {
+      ping: { enabled: true, intervalMs: limits.pingMs },
+      client: { reconnectAfterInactivityMs: 2 * limits.pingMs },
+    },
     errorFormatter({ shape, error, ctx }) {
       const known = fromTrpc(error);
       const weir: ErrorData = {

@@ -1,5 +1,6 @@
 import { completionsRouter } from "./completions.ts";
 import { router } from "./init.ts";
+import { jobsRouter } from "./jobs.ts";
 import { keysRouter } from "./keys.ts";
 import { modelsRouter } from "./models.ts";
 import { runsRouter } from "./runs.ts";
@@ -9,6 +10,7 @@ import { upstreamsRouter } from "./upstreams.ts";
 export const appRouter = router({
   templates: templatesRouter,
   completions: completionsRouter,
+  jobs: jobsRouter,
   runs: runsRouter,
   models: modelsRouter,
   upstreams: upstreamsRouter,

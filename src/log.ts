@@ -1,4 +1,4 @@
-import type { AppError } from "../core/errors.ts";
+import type { AppError } from "./core/errors.ts";
 
 /** One line of JSON. Callers pass ids and codes, never a key, a prompt or an answer; of a `cause` only its kind is told. */
 export function log(event: string, { cause, ...fields }: Record<string, unknown>): void {

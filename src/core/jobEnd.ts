@@ -1,0 +1,55 @@
+import { limits } from "../contract/limits.ts";
+import type { Attempt } from "../contract/runs.ts";
+import type { ToldAnswer } from "./answerDelta.ts";
+import type { AppError } from "./errors.ts";
+import type { JobSpec } from "./jobSpec.ts";
+import { verdictOn } from "./retry.ts";
+import type { RunFacts } from "./runEnd.ts";
+
+export type EndedApart = {
+  spec: JobSpec;
+  status: RunFacts["status"];
+  error: AppError | null;
+  answer: ToldAnswer;
+  attempts: readonly Attempt[];
+  nowMs: number;
+};
+
+/** What happened to a job that ends while no call of an upstream is under way: what it has told is its answer. */
+export function factsApart({ spec, status, error, answer, attempts, nowMs }: EndedApart): RunFacts {
+  const { content, reasoning, toolCalls } = answer;
+  const totalMs = Math.max(0, nowMs - spec.start.createdAtMs);
+  const last = attempts.at(-1);
+  return {
+    status,
+    error,
+    answer: { model: null, malformed: false, usage: null, finishReason: null, content, reasoning, toolCalls },
+    attempts: [...attempts],
+    candidate: { model: last?.model ?? spec.start.modelAsked, upstream: last?.upstream ?? null },
+    queueMs: attempts[0]?.startedMs ?? totalMs,
+    headersMs: null,
+    firstTokenMs: null,
+    totalMs,
+  };
+}
+
+/** The attempts of a job whose last one was lost with the object that made it: what came of it nobody knows. */
+export function withLostAttempt(attempts: readonly Attempt[], elapsedMs: number): Attempt[] {
+  const last = attempts.at(-1);
+  if (!last) return [];
+  return [...attempts.slice(0, -1), { ...last, endedMs: Math.max(last.startedMs, elapsedMs), error: "unavailable" }];
+}
+
+/**
+ * Milliseconds that a job whose round has failed waits before the next one, or null when it has failed for good. It waits
+ * where a relay could not: out an upstream's limit, or its rest. Nothing is tried again once tokens have arrived.
+ */
+export function waitAfter({ status, error, answer, attempts }: RunFacts, leftMs: number): number | null {
+  if (status !== "failed" || !error || attempts.length >= limits.maxJobAttempts) return null;
+  if (answer.content || answer.reasoning || answer.toolCalls.length > 0) return null;
+  const limited = error.code === "rate_limited" && verdictOn(error) === "again";
+  if (!limited && !(error.code === "unavailable" && error.retryAfterSeconds !== undefined)) return null;
+  const backoffMs = Math.min(limits.maxRetryWaitMs, 1000 * 2 ** Math.min(attempts.length, 10));
+  const waitMs = error.retryAfterSeconds === undefined ? backoffMs : error.retryAfterSeconds * 1000;
+  return waitMs < leftMs ? waitMs : null;
+}

@@ -1,0 +1,222 @@
+import { limits } from "../contract/limits.ts";
+import type { Attempt } from "../contract/runs.ts";
+import { Answer } from "./answer.ts";
+import { AnswerCursor, type AnswerDelta } from "./answerDelta.ts";
+import { type AttemptPolicy, type Candidate, firstAnswer } from "./attempts.ts";
+import type { Circuits } from "./circuit.ts";
+import { AppError, toAppError } from "./errors.ts";
+import type { JobSpec } from "./jobSpec.ts";
+import { drain, type OpenedStream } from "./openStream.ts";
+import type { RunFacts } from "./runEnd.ts";
+import { overrun } from "./timeouts.ts";
+import { UpstreamAttempt } from "./upstreamAttempt.ts";
+import type { CallUpstream } from "./upstreams.ts";
+
+export type JobRunPorts = {
+  callUpstream: CallUpstream;
+  policy: AttemptPolicy;
+  /** Lives as long as the isolate. */
+  circuits: Circuits;
+  /** Puts on record the attempts so far; the last one is about to call its upstream. */
+  recordAttempt: (attempts: readonly Attempt[]) => void;
+  /** Puts a piece of the answer on record and tells it to whoever watches. */
+  tell: (delta: AnswerDelta) => void;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+};
+
+export type JobRound = {
+  spec: JobSpec;
+  /** Where the job's models are served now. */
+  candidates: readonly [Candidate, ...Candidate[]];
+  /** What earlier rounds have tried. */
+  past: readonly Attempt[];
+  /** Ends the round from outside: an AppError `cancelled` is a cancel, any other a failure. */
+  stop: AbortSignal;
+};
+
+/**
+ * One round of a job: calls upstreams by the policy of a relay until one answers, and reads its stream to the end. What
+ * arrives is told in pieces of `limits.jobDeltaChunks` chunks or `limits.jobDeltaMs`. Resolves with how it ended;
+ * never rejects.
+ */
+export function runJob(ports: JobRunPorts, round: JobRound): Promise<RunFacts> {
+  return new RoundUnderWay(ports, round).run();
+}
+
+class RoundUnderWay {
+  readonly #ports: JobRunPorts;
+  readonly #round: JobRound;
+  readonly #attempts: Attempt[] = [];
+  readonly #abort = new AbortController();
+  readonly #stop: AbortSignal;
+  readonly #beganMs: number;
+  readonly #cursor = new AnswerCursor();
+  #candidate: Candidate;
+  #headersMs: number | null = null;
+  #firstTokenMs: number | null = null;
+  #stream: OpenedStream | null = null;
+  #openedMs = 0;
+  #readMs = 0;
+  /** Chunks that have arrived since the last piece was told, and when that was. */
+  #untold = 0;
+  #toldMs = 0;
+  #moved = false;
+
+  constructor(ports: JobRunPorts, round: JobRound) {
+    this.#ports = ports;
+    this.#round = round;
+    this.#candidate = round.candidates[0];
+    this.#stop = AbortSignal.any([round.stop, this.#abort.signal]);
+    this.#beganMs = this.#elapsedMs();
+  }
+
+  async run(): Promise<RunFacts> {
+    const ticker = setInterval(() => this.#tick(), limits.jobTickMs);
+    try {
+      const stream = await this.#open();
+      const failure = await this.#read(stream);
+      if (failure) throw failure;
+      await drain(stream.reader, limits.drainMs);
+      return this.#facts("succeeded", null);
+    } catch (thrown) {
+      const error = toAppError(this.#stop.aborted ? this.#stop.reason : thrown);
+      this.#stream?.reader.cancel().catch(() => {});
+      return error.code === "cancelled" ? this.#facts("cancelled", null) : this.#facts("failed", error);
+    } finally {
+      clearInterval(ticker);
+      this.#tell();
+    }
+  }
+
+  async #open(): Promise<OpenedStream> {
+    const { spec, candidates, past } = this.#round;
+    const { policy, circuits } = this.#ports;
+    const stream = await firstAnswer({
+      candidates,
+      projectId: spec.start.projectId,
+      policy,
+      circuits,
+      attempts: this.#attempts,
+      elapsedMs: () => this.#elapsedMs(),
+      stop: this.#stop,
+      call: (candidate, attempt) => {
+        this.#candidate = candidate;
+        this.#ports.recordAttempt([...past, ...this.#attempts]);
+        return this.#call(candidate, attempt);
+      },
+    });
+    this.#stream = stream;
+    this.#openedMs = this.#readMs = this.#elapsedMs();
+    this.#stop.addEventListener("abort", () => stream.reader.cancel().catch(() => {}), { once: true });
+    return stream;
+  }
+
+  #call(candidate: Candidate, attempt: Attempt): Promise<OpenedStream> {
+    const { body, timeouts } = this.#round.spec;
+    const call = new UpstreamAttempt(candidate, attempt, {
+      callUpstream: this.#ports.callUpstream,
+      body,
+      stream: true,
+      timeouts,
+      stop: this.#stop,
+      onHeaders: () => {
+        this.#headersMs = this.#elapsedMs();
+      },
+    });
+    return call.stream({
+      hideUsage: true,
+      price: () => null,
+      onFirstToken: () => {
+        this.#firstTokenMs = this.#elapsedMs();
+      },
+    });
+  }
+
+  /** Reads the stream to its end; resolves with what cut it short, or null for a whole answer. */
+  async #read({ reader, gate, passed }: OpenedStream): Promise<AppError | null> {
+    try {
+      for (let next = passed.shift(); ; next = passed.shift()) {
+        if (!next) {
+          const { done, value } = await reader.read();
+          // A cancelled reader says that it is done.
+          if (this.#stop.aborted) throw this.#stop.reason;
+          next = done ? gate.end() : gate.pass(value);
+        }
+        this.#arrived();
+        if (next.end) return next.end === "done" ? null : next.end;
+      }
+    } catch (thrown) {
+      if (thrown instanceof AppError) return thrown;
+      // A connection that broke after the last finish reason took nothing with it.
+      if (!this.#stop.aborted && gate.end().end === "done") return null;
+      return new AppError("upstream_error", "The upstream's stream broke.", { cause: thrown });
+    }
+  }
+
+  #arrived(): void {
+    this.#moved = true;
+    this.#untold++;
+    // The first token is told at once: somebody waits for it.
+    if (this.#toldMs === 0 && this.#firstTokenMs !== null) this.#tell();
+  }
+
+  #tick(): void {
+    const now = this.#elapsedMs();
+    if (this.#moved) this.#readMs = now;
+    this.#moved = false;
+    const sinceMs = now - this.#toldMs;
+    const enough = this.#untold >= limits.jobDeltaChunks || sinceMs >= limits.jobDeltaMs;
+    if (this.#untold > 0 && sinceMs >= limits.jobTickMs && enough) this.#tell();
+    if (!this.#abort.signal.aborted) this.#checkTimers(now);
+  }
+
+  #checkTimers(now: number): void {
+    const { timeouts } = this.#round.spec;
+    const runningMs = now - this.#beganMs;
+    const late = overrun(timeouts, {
+      runningMs,
+      // Until the stream is open each attempt has timers of its own.
+      openMs: this.#stream ? now - this.#openedMs : 0,
+      silentMs: now - this.#readMs,
+      begun: this.#stream?.gate.answer.begun ?? false,
+    });
+    if (late) this.#abort.abort(late);
+  }
+
+  #tell(): void {
+    if (!this.#stream || this.#untold === 0) return;
+    this.#untold = 0;
+    this.#toldMs = Math.max(1, this.#elapsedMs());
+    const delta = this.#cursor.advance(this.#stream.gate.settle());
+    if (delta) this.#ports.tell(delta);
+  }
+
+  #facts(status: "succeeded" | "failed" | "cancelled", error: AppError | null): RunFacts {
+    const totalMs = this.#elapsedMs();
+    const last = this.#attempts.at(-1);
+    // One that failed before it opened is noted already.
+    if (last && last.error === null) {
+      last.endedMs = Math.max(last.startedMs, totalMs);
+      last.error = error?.code ?? null;
+    }
+    const { past } = this.#round;
+    const attempts = [...past, ...this.#attempts];
+    return {
+      status,
+      error,
+      answer: this.#stream?.gate.settle() ?? new Answer(),
+      attempts,
+      candidate: { model: this.#candidate.model, upstream: this.#candidate.route.upstream },
+      queueMs: attempts[0]?.startedMs ?? totalMs,
+      headersMs: this.#headersMs,
+      firstTokenMs: this.#firstTokenMs,
+      totalMs,
+    };
+  }
+
+  /** Milliseconds since the run was created; clocks may step back. */
+  #elapsedMs(): number {
+    return Math.max(0, this.#ports.now() - this.#round.spec.start.createdAtMs);
+  }
+}

@@ -1,0 +1,78 @@
+import type { JobEvent } from "../contract/jobs.ts";
+import { limits } from "../contract/limits.ts";
+import { AppError } from "./errors.ts";
+import type { WatchOptions } from "./jobPorts.ts";
+import type { Principal } from "./principal.ts";
+import { sleep } from "./retry.ts";
+
+export type WatchPorts = {
+  /** The job's lines from its object, or its events from the run log; rejects with an AppError, or as the object's end broke it. */
+  attach: (
+    principal: Principal,
+    runId: string,
+    options: WatchOptions,
+  ) => Promise<ReadableStream<Uint8Array> | readonly JobEvent[]>;
+  log: (event: string, fields: Record<string, unknown>) => void;
+};
+
+export type Watched = WatchOptions & {
+  principal: Principal;
+  runId: string;
+  /** Ends the watch. */
+  signal: AbortSignal;
+};
+
+/**
+ * A job's events after `afterSeq`, in order, each once. An object that is restarted meanwhile is attached to again, which
+ * the watcher does not notice; `unavailable` after `limits.watchReattachments` failures in a row.
+ */
+export async function* watchJob(ports: WatchPorts, watched: Watched): AsyncGenerator<JobEvent, void> {
+  const { principal, runId, signal, follow } = watched;
+  let { afterSeq } = watched;
+  for (let failures = 0; !signal.aborted; ) {
+    try {
+      const source = await ports.attach(principal, runId, { afterSeq, follow });
+      let done = !("getReader" in source && follow);
+      for await (const event of "getReader" in source ? eventsOf(source, signal) : source) {
+        failures = 0;
+        afterSeq = event.seq;
+        done ||= event.type === "done";
+        yield event;
+      }
+      if (done || signal.aborted) return;
+      throw new Error("the stream of events closed early");
+    } catch (cause) {
+      if (signal.aborted) return;
+      if (cause instanceof AppError) throw cause;
+      ports.log("watch_broke", { runId, cause });
+      if (++failures > limits.watchReattachments)
+        throw new AppError("unavailable", "The job cannot be reached at the moment.", { cause, retryAfterSeconds: 1 });
+      await sleep(limits.watchReattachPauseMs * 2 ** (failures - 1), signal).catch(() => {});
+    }
+  }
+}
+
+/** The events of a stream of lines; the stream is cancelled when its reader stops early or `signal` aborts. */
+async function* eventsOf(stream: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  const cancel = () => reader.cancel().catch(() => {});
+  signal.addEventListener("abort", cancel, { once: true });
+  let text = "";
+  let whole = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      text += decoder.decode(value, { stream: true });
+      const end = text.lastIndexOf("\n");
+      if (end < 0) continue;
+      for (const line of text.slice(0, end).split("\n")) yield JSON.parse(line) as JobEvent;
+      text = text.slice(end + 1);
+    }
+    whole = true;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+    if (!whole) void cancel();
+  }
+}

@@ -1,0 +1,234 @@
+import type {
+  CancelledJob,
+  JobEvent,
+  JobResult,
+  JobResultInput,
+  JobTicket,
+  RetryJobInput,
+  SubmitJobInput,
+  WatchJobInput,
+} from "../contract/jobs.ts";
+import type { RunWithContents } from "../contract/runs.ts";
+import type { Admit } from "./admission.ts";
+import { ToldAnswer } from "./answerDelta.ts";
+import { quotaIdsOf } from "./budgets.ts";
+import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
+import { sha256Hex } from "./digest.ts";
+import { AppError } from "./errors.ts";
+import { newId } from "./ids.ts";
+import { loggedEvents } from "./jobLogReplay.ts";
+import type { JobObjects, JobReader, JobStore } from "./jobPorts.ts";
+import { type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
+import { type WatchPorts, watchJob } from "./jobWatch.ts";
+import { canonicalJson } from "./json.ts";
+import { type PreparePorts, prepare } from "./prepare.ts";
+import type { Principal } from "./principal.ts";
+import type { FindRun } from "./runs.ts";
+
+export type JobPorts = PreparePorts &
+  Pick<JobStore, "submitJob" | "findStoredJob"> & {
+    objects: JobObjects;
+    findRun: FindRun;
+    admit: Admit;
+    log: (event: string, fields: Record<string, unknown>) => void;
+    /** Milliseconds since the epoch. */
+    now: () => number;
+  };
+
+/**
+ * Durable completions: submitting, watching, cancelling and repeating them. A foreign run is `not_found`; so is, for a
+ * publishable key, which is in everybody's browser, a run of another key.
+ */
+export function jobUseCases(ports: JobPorts) {
+  const { objects } = ports;
+
+  /** Asks the job's object; one that was accepted but never started is started first. */
+  async function reach<T>(
+    principal: Principal,
+    runId: string,
+    ask: (reader: JobReader) => Promise<T | null>,
+  ): Promise<{ answer: T } | { ended: RunWithContents }> {
+    const reader = readerOf(principal);
+    const answer = await ask(reader);
+    if (answer !== null) return { answer };
+    const found = await ports.findRun(reader.projectId, runId);
+    if (!found || (reader.keyId !== null && found.run.keyId !== reader.keyId)) throw notFound(runId);
+    if (found.run.status !== "queued" && found.run.status !== "running") return { ended: found };
+    const job = await ports.findStoredJob(reader.projectId, runId);
+    if (!job?.stored)
+      throw new AppError("conflict", `The run ${runId} is relayed to its caller and is no job.`, { param: "runId" });
+    await objects.start(job.stored.spec);
+    const second = await ask(reader);
+    if (second === null) throw unreachable();
+    return { answer: second };
+  }
+
+  const watchPorts: WatchPorts = {
+    async attach(principal, runId, options) {
+      const reached = await reach(principal, runId, (reader) => objects.watch(runId, reader, options));
+      if ("ended" in reached) return loggedEvents(reached.ended, options.afterSeq);
+      return reached.answer === "ended" ? [] : reached.answer;
+    },
+    log: ports.log,
+  };
+
+  async function accept(job: StoredJob, request: { key: string | undefined; canonical: unknown }): Promise<JobTicket> {
+    const { spec } = job;
+    const json = storedJson(job);
+    const { key, canonical } = request;
+    const requestDigest = await sha256Hex(canonicalJson(canonical));
+    const idempotency = key === undefined ? null : { key, requestDigest };
+    const held = await ports.submitJob({ start: spec.start, runAtMs: spec.runAtMs, json, idempotency });
+    if (idempotency && held.requestDigest !== requestDigest)
+      throw new AppError("conflict", "idempotencyKey: this key was used with another request", {
+        param: "idempotencyKey",
+        details: { runId: held.runId },
+      });
+    // What is on record is started by the sweeper if this fails: the job is accepted all the same.
+    if (held.runId === spec.start.id)
+      await objects.start(spec).catch((cause: unknown) => ports.log("job_not_started", { runId: held.runId, cause }));
+    return {
+      runId: held.runId,
+      createdAt: new Date(held.createdAtMs).toISOString(),
+      runAt: new Date(held.runAtMs).toISOString(),
+      retryOf: held.retryOf,
+    };
+  }
+
+  async function rendered(principal: Principal, request: CompletionRequest, terms: Parameters<typeof specOf>[2]) {
+    const prepared = await prepare(ports, principal, request);
+    return specOf(principal, prepared, terms);
+  }
+
+  return {
+    /**
+     * Accepts a job: from then on it reaches exactly one end. Validates and renders first, so that bad input costs
+     * nothing. The same request under the same idempotency key is the same run, another one a `conflict`.
+     */
+    async submit(principal: Principal, input: SubmitJobInput): Promise<JobTicket> {
+      await ports.admit(principal);
+      if (principal.kind === "publishable") checkPublishable(input);
+      const { idempotencyKey: key, ...asked } = input;
+      const request = { ...fromCreateInput(input), stream: true };
+      const spec = await rendered(principal, request, termsOf(input, ports.now()));
+      return accept({ spec, request: request.template && request }, { key, canonical: ["jobs.submit", asked] });
+    },
+
+    /**
+     * The job's events after `lastEventId`, then those to come, to `done`. Events are the same for every watcher and
+     * after every reconnect; a run whose events are not kept any more, or that was relayed, is told from the run log.
+     * Ends, without an error, when `signal` aborts.
+     */
+    watch(principal: Principal, input: WatchJobInput, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
+      const { runId, lastEventId } = input;
+      const options = { afterSeq: Number(lastEventId ?? 0), follow: true };
+      return watchJob(watchPorts, { principal, runId, signal, ...options });
+    },
+
+    /** Waits up to `waitMs` for the end; else tells what there is so far. */
+    async result(principal: Principal, input: JobResultInput, signal: AbortSignal): Promise<JobResult> {
+      const { runId, waitMs } = input;
+      const waited = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+      const watched = { principal, runId, afterSeq: 0 };
+      const result =
+        waitMs > 0 ? await resultOf(runId, watchJob(watchPorts, { ...watched, follow: true, signal: waited })) : null;
+      if (result?.run) return result;
+      return resultOf(runId, watchJob(watchPorts, { ...watched, follow: false, signal }));
+    },
+
+    /** Stops the job; what has arrived is kept. Nothing changes when it has ended already. */
+    async cancel(principal: Principal, { runId }: { runId: string }): Promise<CancelledJob> {
+      const reached = await reach(principal, runId, (reader) => objects.cancel(runId, reader));
+      return { runId, status: "answer" in reached ? reached.answer : reached.ended.run.status };
+    },
+
+    /** A new job with the same inputs, by the same or the newest version of its template. Only jobs can be repeated. */
+    async retry(principal: Principal, input: RetryJobInput): Promise<JobTicket> {
+      await ports.admit(principal);
+      const { idempotencyKey: key, ...asked } = input;
+      const old = await stored(principal, input.runId);
+      const spec = await again(principal, old, input);
+      return accept({ spec, request: old.request }, { key, canonical: ["jobs.retry", asked] });
+    },
+  };
+
+  async function stored(principal: Principal, runId: string): Promise<StoredJob> {
+    const { projectId, keyId } = readerOf(principal);
+    const job = await ports.findStoredJob(projectId, runId);
+    if (!job) {
+      const run = await ports.findRun(projectId, runId);
+      if (!run || keyId !== null) throw notFound(runId);
+      throw new AppError("conflict", "Only jobs can be repeated; this run was relayed.", { param: "runId" });
+    }
+    if (!job.stored) throw new AppError("conflict", "What this job sent is not kept any more.", { param: "runId" });
+    if (keyId !== null && job.stored.spec.start.keyId !== keyId) throw notFound(runId);
+    return job.stored;
+  }
+
+  async function again(principal: Principal, old: StoredJob, input: RetryJobInput): Promise<JobSpec> {
+    const nowMs = ports.now();
+    const { spec, request } = old;
+    const { priority, onInterrupt } = spec;
+    const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
+    if (input.version === "same" || !request?.template) {
+      const { keyId, keepContents } = principal;
+      const start = { ...spec.start, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
+      return {
+        ...spec,
+        start: { ...start, quotaIds: quotaIdsOf(principal) },
+        keepContents,
+        runAtMs: nowMs,
+        deadlineAtMs: nowMs + terms.deadlineMs,
+      };
+    }
+    // A publishable key runs what `production` is by now.
+    const selector = principal.kind === "publishable" ? request.template.selector : "latest";
+    const newest = await rendered(principal, { ...request, template: { ...request.template, selector } }, terms);
+    return { ...newest, start: { ...newest.start, retryOf: input.runId } };
+  }
+}
+export type JobUseCases = ReturnType<typeof jobUseCases>;
+
+function readerOf(principal: Principal): JobReader {
+  const { projectId, keyId, kind } = principal;
+  return { projectId, keyId: kind === "publishable" ? keyId : null };
+}
+
+/** Its holder must not push itself before the project's own jobs, nor fill the queue for days. */
+function checkPublishable(input: SubmitJobInput): void {
+  const refuse = (param: string) =>
+    new AppError("forbidden", `${param}: a publishable key's jobs run as soon as they can`, { param });
+  if (input.priority !== 0) throw refuse("priority");
+  if (input.delayMs !== undefined) throw refuse("delayMs");
+  if (input.runAt !== undefined) throw refuse("runAt");
+}
+
+async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise<JobResult> {
+  const answer = new ToldAnswer();
+  let status: JobResult["status"] = "queued";
+  let end: Extract<JobEvent, { type: "done" }> | null = null;
+  for await (const event of events) {
+    answer.add(event);
+    if (event.type === "status") status = event.status === "queued" ? "queued" : "running";
+    if (event.type === "done") end = event;
+  }
+  const { content, reasoning, toolCalls } = answer;
+  return {
+    runId,
+    status: end?.run.status ?? status,
+    content,
+    reasoning,
+    toolCalls: toolCalls.map(({ id, function: called }) => ({ id, ...called })),
+    ...(end?.output !== undefined && { output: end.output }),
+    ...(end?.outputInvalid && { outputInvalid: end.outputInvalid }),
+    run: end?.run ?? null,
+  };
+}
+
+function notFound(runId: string): AppError {
+  return new AppError("not_found", `There is no run ${runId}.`, { param: "runId" });
+}
+
+function unreachable(): AppError {
+  return new AppError("unavailable", "The job cannot be reached at the moment.", { retryAfterSeconds: 1 });
+}

@@ -1,0 +1,119 @@
+import { DurableObject } from "cloudflare:workers";
+import { limits } from "../contract/limits.ts";
+import type { RunStatus } from "../contract/runs.ts";
+import { AppError } from "../core/errors.ts";
+import type { JobReader, WatchOptions } from "../core/jobPorts.ts";
+import type { JobSpec } from "../core/jobSpec.ts";
+import type { Env } from "../env.ts";
+import { log } from "../log.ts";
+import { JobAlarm } from "./jobAlarm.ts";
+import { jobBindings } from "./jobBindings.ts";
+import { JobDriver } from "./jobDriver.ts";
+import { JobLog } from "./jobLog.ts";
+import { JobWatchers } from "./jobWatchers.ts";
+
+/**
+ * One job, addressed by its run's id: owns the calls of upstreams, the log of events, the watchers and the outcome.
+ * Whatever ends the object, its log says where the job was, and its alarm brings it back. All methods may be repeated.
+ */
+export class JobActor extends DurableObject<Env> {
+  readonly #log: JobLog;
+  readonly #watchers: JobWatchers;
+  readonly #alarm: JobAlarm;
+  readonly #driver: JobDriver;
+  #work: Promise<void> | null = null;
+  /** Whether this instance has taken the job up. */
+  #taken = false;
+  /** Something has happened that the work under way may not have seen. */
+  #again = false;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#log = new JobLog(ctx.storage.sql);
+    this.#watchers = new JobWatchers(this.#log, ctx.storage);
+    this.#alarm = new JobAlarm(ctx.storage);
+    this.#driver = new JobDriver({
+      log: this.#log,
+      watchers: this.#watchers,
+      alarm: this.#alarm,
+      bindings: jobBindings(env),
+      background: (work) => ctx.waitUntil(work),
+      clear: async () => {
+        this.#log.clear();
+        await ctx.storage.deleteAll();
+      },
+    });
+  }
+
+  /** Takes the job in and starts it, unless it is here already. */
+  async start(spec: JobSpec): Promise<void> {
+    if (!this.#log.begin(spec)) return;
+    this.#alarm.within(limits.jobLeaseMs);
+    this.#told();
+    this.#go();
+  }
+
+  /** The gate lets the job in that had to wait. */
+  async admitted(): Promise<void> {
+    this.#go();
+  }
+
+  /** See `JobObjects.watch`. */
+  async watch(reader: JobReader, options: WatchOptions): Promise<ReadableStream<Uint8Array> | "ended" | null> {
+    const { state } = this.#log;
+    if (!state || !this.#log.admits(reader)) return null;
+    this.#recover();
+    if (options.follow && state.end && options.afterSeq >= state.lastSeq) return "ended";
+    return this.#watchers.watch(options);
+  }
+
+  /** See `JobObjects.cancel`. */
+  async cancel(reader: JobReader): Promise<RunStatus | null> {
+    if (!this.#log.admits(reader)) return null;
+    await this.#driver.stop(new AppError("cancelled", "The job was cancelled."));
+    this.#go();
+    return this.#log.state?.end?.outcome.status ?? null;
+  }
+
+  /** The lease: a job under way prolongs it, one that was lost is taken up again. */
+  override async alarm(): Promise<void> {
+    const { state } = this.#log;
+    if (!state) return;
+    // Before anything else: should the object end here, there is another alarm to come.
+    this.#alarm.fired();
+    if (!state.recorded) this.#alarm.within(limits.jobLeaseMs);
+    this.#driver.beat();
+    this.#go();
+  }
+
+  /** Takes up what an earlier instance of this object left; one that waits for its time is left to the alarm. */
+  #recover(): void {
+    if (!this.#taken && !this.#log.state?.recorded && this.#log.state?.status !== "waiting_retry") this.#go();
+  }
+
+  #go(): void {
+    this.#taken = true;
+    this.#again = true;
+    this.#work ??= this.#drive();
+    this.ctx.waitUntil(this.#work);
+  }
+
+  async #drive(): Promise<void> {
+    try {
+      while (this.#again) {
+        this.#again = false;
+        await this.#driver.advance();
+      }
+    } catch (cause) {
+      // The alarm comes back to it.
+      log("job_stumbled", { runId: this.ctx.id.name, cause });
+      this.#alarm.within(limits.jobLeaseMs);
+    } finally {
+      this.#work = null;
+    }
+  }
+
+  #told(): void {
+    this.ctx.waitUntil(this.#watchers.tell());
+  }
+}

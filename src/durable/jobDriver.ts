@@ -1,0 +1,242 @@
+import { limits } from "../contract/limits.ts";
+import type { Attempt, SettledStatus } from "../contract/runs.ts";
+import type { Candidate } from "../core/attempts.ts";
+import { AppError, toAppError } from "../core/errors.ts";
+import { factsApart, waitAfter, withLostAttempt } from "../core/jobEnd.ts";
+import { type JobRound, runJob } from "../core/jobRun.ts";
+import type { JobSpec } from "../core/jobSpec.ts";
+import { findCandidates } from "../core/prepare.ts";
+import { type RunFacts, recordedContents, runEnd } from "../core/runEnd.ts";
+import { runSummary } from "../core/runSummary.ts";
+import { log } from "../log.ts";
+import type { JobAlarm } from "./jobAlarm.ts";
+import type { JobBindings } from "./jobBindings.ts";
+import type { JobLog, JobState } from "./jobLog.ts";
+import type { JobWatchers } from "./jobWatchers.ts";
+
+export type JobDriverParts = {
+  log: JobLog;
+  watchers: JobWatchers;
+  alarm: JobAlarm;
+  bindings: JobBindings;
+  /** Keeps the object alive for work that nobody waits for. */
+  background: (work: Promise<unknown>) => void;
+  /** Removes everything the object has stored. */
+  clear: () => Promise<void>;
+};
+
+/** Moves a job from where its log says it is towards its end. One `advance` at a time; `stop` may come in between. */
+export class JobDriver {
+  readonly #parts: JobDriverParts;
+  /** Stops the round under way. */
+  #round: AbortController | null = null;
+  /** Resolves when the round under way has stopped. */
+  #stopped: Promise<void> = Promise.resolve();
+  #ending: Promise<void> | null = null;
+  #failedWrites = 0;
+
+  constructor(parts: JobDriverParts) {
+    this.#parts = parts;
+  }
+
+  /** Does what can be done now and sets the alarm for what comes later. Rejects only for what the alarm may mend. */
+  async advance(): Promise<void> {
+    const { state } = this.#parts.log;
+    if (!state || this.#round) return;
+    if (!state.end) await this.#towardsEnd(state);
+    if (state.end) await this.#afterEnd(state, state.end.endedAtMs);
+  }
+
+  /** Ends the job where it is, with what has arrived; nothing happens when it has ended. */
+  async stop(error: AppError): Promise<void> {
+    const { state, spec } = this.#current();
+    if (state.end || !spec) return;
+    if (this.#round) {
+      this.#round.abort(error);
+      await this.#stopped;
+    }
+    if (!state.end) await this.#settleApart(spec, error.code === "cancelled" ? "cancelled" : "failed", error);
+  }
+
+  /** The alarm has gone off: a round under way keeps its slot. */
+  beat(): void {
+    const { log: jobLog, bindings, background } = this.#parts;
+    const spec = this.#round && jobLog.spec();
+    if (!spec) return;
+    const { id, projectId } = spec.start;
+    background(
+      bindings
+        .slotsOf(projectId)
+        .renewSlot(id)
+        .catch((cause: unknown) => log("slot_not_renewed", { runId: id, cause })),
+    );
+  }
+
+  async #towardsEnd(state: Readonly<JobState>): Promise<void> {
+    const { alarm } = this.#parts;
+    const spec = this.#parts.log.spec();
+    if (!spec) return;
+    const nowMs = Date.now();
+    if (nowMs >= spec.deadlineAtMs) return this.#settleApart(spec, "failed", pastDeadline());
+    const beginAtMs = Math.max(spec.runAtMs, state.retryAtMs ?? 0);
+    if (beginAtMs > nowMs) return alarm.at(Math.min(beginAtMs, spec.deadlineAtMs));
+    const past =
+      state.status === "running" ? withLostAttempt(state.attempts, nowMs - spec.start.createdAtMs) : state.attempts;
+    if (state.status === "running" && (await this.#endsByLoss(spec, past))) return;
+    const candidates = await this.#candidates(spec);
+    if (!candidates || !(await this.#hasSlot(spec, candidates))) return;
+    if (!state.end) await this.#runRound(spec, { candidates, past });
+  }
+
+  /** Whether an attempt that was lost with the object's last instance is the job's end. */
+  async #endsByLoss(spec: JobSpec, attempts: readonly Attempt[]): Promise<boolean> {
+    const answer = this.#parts.log.answer();
+    const keeps = answer.begun && spec.onInterrupt === "keep";
+    if (!keeps && attempts.length < limits.maxJobAttempts) return false;
+    const error = new AppError("unavailable", "The runtime stopped while the answer was coming in.");
+    await this.#settle(spec, factsApart({ spec, status: "interrupted", error, answer, attempts, nowMs: Date.now() }));
+    return true;
+  }
+
+  /** Where the job's models are served now; null when that has ended the job, or cannot be told yet. */
+  async #candidates(spec: JobSpec): Promise<readonly [Candidate, ...Candidate[]] | null> {
+    try {
+      return await findCandidates(this.#parts.bindings, spec.start.projectId, spec.models);
+    } catch (thrown) {
+      const error = toAppError(thrown);
+      if (error.code === "not_found") await this.#settleApart(spec, "failed", error);
+      else {
+        log("job_not_routed", { runId: spec.start.id, cause: thrown });
+        this.#parts.alarm.within(limits.recordPauseMs);
+      }
+      return null;
+    }
+  }
+
+  async #hasSlot({ start, priority }: JobSpec, [first]: readonly [Candidate, ...Candidate[]]): Promise<boolean> {
+    const { bindings, alarm } = this.#parts;
+    const request = { priority, acceptedAtMs: start.createdAtMs, upstream: first.route.upstream };
+    const admission = await bindings.slotsOf(start.projectId).requestSlot(start.id, request);
+    // The gate calls; should it have forgotten, the job asks again.
+    if (admission === "waiting") alarm.within(limits.slotLeaseMs);
+    return admission === "admitted";
+  }
+
+  /** A slot that is not freed here is free when its lease is over. */
+  #freeSlot({ start: { id, projectId } }: JobSpec): Promise<void> {
+    return this.#parts.bindings
+      .slotsOf(projectId)
+      .releaseSlot(id)
+      .catch((cause: unknown) => log("slot_not_released", { runId: id, cause }));
+  }
+
+  async #runRound(spec: JobSpec, { candidates, past }: Pick<JobRound, "candidates" | "past">): Promise<void> {
+    const { log: jobLog, watchers, bindings, background, alarm } = this.#parts;
+    const { id, projectId } = spec.start;
+    const round = new AbortController();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#round = round;
+    this.#stopped = promise;
+    const deadline = setTimeout(
+      () => round.abort(pastDeadline()),
+      Math.min(spec.deadlineAtMs - Date.now(), 2 ** 31 - 1),
+    );
+    alarm.within(limits.jobLeaseMs);
+    try {
+      const facts = await runJob(
+        {
+          ...bindings,
+          recordAttempt: (attempts) => {
+            jobLog.running(attempts);
+            background(watchers.tell());
+            if (attempts.length === 1) background(bindings.markRunning(projectId, id).catch(() => {}));
+          },
+          tell: (delta) => {
+            jobLog.delta(delta);
+            background(watchers.tell());
+          },
+          now: Date.now,
+        },
+        { spec, candidates, past, stop: round.signal },
+      );
+      const waitMs = waitAfter(facts, spec.deadlineAtMs - Date.now());
+      if (waitMs === null) await this.#settle(spec, facts);
+      else {
+        const retryAtMs = Date.now() + waitMs;
+        jobLog.waiting(facts.attempts, retryAtMs);
+        background(watchers.tell());
+        background(this.#freeSlot(spec));
+        alarm.at(retryAtMs);
+      }
+    } finally {
+      clearTimeout(deadline);
+      this.#round = null;
+      resolve();
+    }
+  }
+
+  #settleApart(spec: JobSpec, status: SettledStatus, error: AppError): Promise<void> {
+    const answer = this.#parts.log.answer();
+    const attempts = this.#parts.log.state?.attempts ?? [];
+    const told = status === "cancelled" ? null : error;
+    return this.#settle(spec, factsApart({ spec, status, error: told, answer, attempts, nowMs: Date.now() }));
+  }
+
+  /** The job's one end: whoever comes first has it, and the others wait for it. */
+  #settle(spec: JobSpec, facts: RunFacts): Promise<void> {
+    this.#ending ??= this.#end(spec, facts).finally(() => {
+      this.#ending = null;
+    });
+    return this.#ending;
+  }
+
+  async #end(spec: JobSpec, facts: RunFacts): Promise<void> {
+    const { log: jobLog, watchers, bindings, background } = this.#parts;
+    const { outcome, output } = await runEnd({ ...bindings, log }, spec, facts);
+    const run = runSummary(spec.start, outcome);
+    const told = {
+      ...(output?.valid && { output: output.value }),
+      ...(output && !output.valid && { outputInvalid: { message: output.message, path: output.path } }),
+    };
+    jobLog.done({ run, ...told }, { outcome, output, endedAtMs: Date.now() });
+    background(watchers.tell());
+    background(this.#freeSlot(spec));
+  }
+
+  /** Puts the end on record in D1, as often as it takes; a day later removes the events. */
+  async #afterEnd(state: Readonly<JobState>, endedAtMs: number): Promise<void> {
+    const { alarm, clear } = this.#parts;
+    if (!state.recorded && !(await this.#record(state))) return;
+    const clearAtMs = endedAtMs + limits.jobEventsMs;
+    if (clearAtMs <= Date.now()) await clear();
+    else alarm.at(clearAtMs);
+  }
+
+  async #record({ end }: Readonly<JobState>): Promise<boolean> {
+    const { log: jobLog, bindings, alarm } = this.#parts;
+    const spec = jobLog.spec();
+    if (!end || !spec) return false;
+    const { start, keepContents } = spec;
+    const contents = keepContents ? recordedContents(spec, jobLog.answer(), end.output) : null;
+    try {
+      await bindings.settleRun(start, end.outcome, contents);
+      if (!keepContents) await bindings.forgetSpec(start.projectId, start.id);
+    } catch (cause) {
+      log("job_not_recorded", { runId: start.id, cause });
+      alarm.at(Date.now() + Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#failedWrites++));
+      return false;
+    }
+    jobLog.recorded();
+    return true;
+  }
+
+  #current(): { state: Readonly<JobState>; spec: JobSpec | null } {
+    const { state } = this.#parts.log;
+    if (!state) throw new Error("the object holds no job");
+    return { state, spec: this.#parts.log.spec() };
+  }
+}
+
+function pastDeadline(): AppError {
+  return new AppError("upstream_timeout", "The job had not ended by its deadline.");
+}

@@ -1,0 +1,189 @@
+import type { JobEvent } from "../contract/jobs.ts";
+import { limits } from "../contract/limits.ts";
+import type { Attempt } from "../contract/runs.ts";
+import { type AnswerDelta, ToldAnswer } from "../core/answerDelta.ts";
+import type { JobReader } from "../core/jobPorts.ts";
+import type { JobSpec } from "../core/jobSpec.ts";
+import type { Output } from "../core/output.ts";
+import type { RunOutcome } from "../core/runRecord.ts";
+
+type Unnumbered<Event> = Event extends unknown ? Omit<Event, "seq"> : never;
+type StatusEvent = Extract<JobEvent, { type: "status" }>;
+type DoneEvent = Extract<JobEvent, { type: "done" }>;
+
+/** What goes with an event and is no watcher's business. */
+type Aside = { attempts?: readonly Attempt[]; retryAtMs?: number; end?: JobEnd };
+
+/** How the job ended, as its record in D1 will say; kept until that holds. */
+export type JobEnd = { outcome: RunOutcome; output: Output | null; endedAtMs: number };
+
+export type JobState = {
+  owner: { projectId: string; keyId: string };
+  lastSeq: number;
+  status: StatusEvent["status"];
+  attempts: readonly Attempt[];
+  /** When the next round may begin; null when it need not wait. */
+  retryAtMs: number | null;
+  end: JobEnd | null;
+  /** Whether D1 holds the end. */
+  recorded: boolean;
+};
+
+const encoder = new TextEncoder();
+
+/**
+ * A job's log in its object's SQLite: events as the lines that watchers get, numbered from 1, and the spec until the
+ * job's end is on record in D1. It alone says what state the job is in; all writes are synchronous, so that looking and
+ * writing are one step. An object that never held a job has no table.
+ */
+export class JobLog {
+  readonly #sql: SqlStorage;
+  #state: JobState | null = null;
+  #last: { seq: number; bytes: Uint8Array } | null = null;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    if (this.#rows("SELECT 1 FROM sqlite_master WHERE name = 'job'").length > 0) this.#state = this.#load();
+  }
+
+  /** Null: the object holds no job. */
+  get state(): Readonly<JobState> | null {
+    return this.#state;
+  }
+
+  /** Null once the job's end is on record. */
+  spec(): JobSpec | null {
+    const [row] = this.#rows<{ spec: string | null }>("SELECT spec FROM job");
+    return row?.spec ? (JSON.parse(row.spec) as JobSpec) : null;
+  }
+
+  /** Whether the job is the reader's to see. */
+  admits({ projectId, keyId }: JobReader): boolean {
+    const owner = this.#state?.owner;
+    return owner !== undefined && owner.projectId === projectId && (keyId === null || owner.keyId === keyId);
+  }
+
+  /** Takes a job in; false when the object holds one already. */
+  begin(spec: JobSpec): boolean {
+    if (this.#state) return false;
+    const { projectId, keyId } = spec.start;
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS job (project TEXT, key TEXT, spec TEXT, recorded INTEGER)");
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, line TEXT NOT NULL, aside TEXT)");
+    this.#sql.exec("INSERT INTO job VALUES (?, ?, ?, 0)", projectId, keyId, JSON.stringify(spec));
+    this.#state = {
+      owner: { projectId, keyId },
+      lastSeq: 0,
+      status: "queued",
+      attempts: [],
+      retryAtMs: null,
+      end: null,
+      recorded: false,
+    };
+    this.#append({ type: "status", status: "queued", attempt: 0 }, {});
+    return true;
+  }
+
+  /** An attempt begins; its upstream may be called once this returns. */
+  running(attempts: readonly Attempt[]): void {
+    this.#append({ type: "status", status: "running", attempt: attempts.length }, { attempts });
+  }
+
+  waiting(attempts: readonly Attempt[], retryAtMs: number): void {
+    const retryAt = new Date(retryAtMs).toISOString();
+    this.#append(
+      { type: "status", status: "waiting_retry", attempt: attempts.length, retryAt },
+      { attempts, retryAtMs },
+    );
+  }
+
+  delta(delta: AnswerDelta): void {
+    this.#append({ type: "delta", ...delta }, null);
+  }
+
+  /** Ends the job; false, and nothing is written, when it has ended. */
+  done(event: Omit<DoneEvent, "seq" | "type">, end: JobEnd): boolean {
+    if (!this.#state || this.#state.end) return false;
+    this.#append({ type: "done", ...event }, { end });
+    return true;
+  }
+
+  /** D1 holds the end: what was sent is not needed here any more. */
+  recorded(): void {
+    if (!this.#state) return;
+    this.#sql.exec("UPDATE job SET spec = NULL, recorded = 1");
+    this.#state.recorded = true;
+  }
+
+  /** The object is about to lose everything it holds. */
+  clear(): void {
+    this.#state = null;
+    this.#last = null;
+  }
+
+  /** What the events tell of the answer. */
+  answer(): ToldAnswer {
+    const answer = new ToldAnswer();
+    for (const { line } of this.#rows<{ line: string }>("SELECT line FROM events ORDER BY seq"))
+      answer.add(JSON.parse(line) as JobEvent);
+    return answer;
+  }
+
+  /** The lines after an event up to another one, a bounded number of them, and the number of the last of these. */
+  linesAfter(seq: number, through: number): { bytes: Uint8Array; seq: number } | null {
+    if (this.#last && this.#last.seq === seq + 1 && through === seq + 1) return this.#last;
+    const rows = this.#rows<{ seq: number; line: string }>(
+      "SELECT seq, line FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+      seq,
+      through,
+      limits.watchBatchEvents,
+    );
+    const last = rows.at(-1);
+    return last ? { bytes: encoder.encode(rows.map(({ line }) => `${line}\n`).join("")), seq: last.seq } : null;
+  }
+
+  #append(event: Unnumbered<JobEvent>, aside: Aside | null): void {
+    const state = this.#state;
+    if (!state) throw new Error("the object holds no job");
+    const seq = state.lastSeq + 1;
+    const line = JSON.stringify({ seq, ...event });
+    this.#sql.exec("INSERT INTO events VALUES (?, ?, ?)", seq, line, aside && JSON.stringify(aside));
+    this.#last = { seq, bytes: encoder.encode(`${line}\n`) };
+    state.lastSeq = seq;
+    fold(state, event, aside);
+  }
+
+  #load(): JobState | null {
+    const [job] = this.#rows<{ project: string; key: string; recorded: number }>(
+      "SELECT project, key, recorded FROM job",
+    );
+    if (!job) return null;
+    const [last] = this.#rows<{ seq: number }>("SELECT max(seq) AS seq FROM events");
+    const state: JobState = {
+      owner: { projectId: job.project, keyId: job.key },
+      lastSeq: last?.seq ?? 0,
+      status: "queued",
+      attempts: [],
+      retryAtMs: null,
+      end: null,
+      recorded: job.recorded === 1,
+    };
+    const told = this.#rows<{ line: string; aside: string }>(
+      "SELECT line, aside FROM events WHERE aside IS NOT NULL ORDER BY seq",
+    );
+    for (const { line, aside } of told) fold(state, JSON.parse(line) as JobEvent, JSON.parse(aside) as Aside);
+    return state;
+  }
+
+  #rows<Row extends Record<string, SqlStorageValue>>(query: string, ...bindings: SqlStorageValue[]): Row[] {
+    return this.#sql.exec<Row>(query, ...bindings).toArray();
+  }
+}
+
+function fold(state: JobState, event: Unnumbered<JobEvent>, aside: Aside | null): void {
+  if (event.type === "status") {
+    state.status = event.status;
+    state.retryAtMs = aside?.retryAtMs ?? null;
+  }
+  if (aside?.attempts) state.attempts = aside.attempts;
+  if (aside?.end) state.end = aside.end;
+}

@@ -1,0 +1,115 @@
+import { env } from "cloudflare:workers";
+import type { JobEvent, JobTicket } from "../../src/contract/jobs.ts";
+import { eventData } from "../../src/core/sse.ts";
+import type { JobActor } from "../../src/durable/jobActor.ts";
+import { callWeir } from "./call.ts";
+import type { TestKey } from "./projects.ts";
+
+type Answer<Data> = {
+  status: number;
+  data: Data;
+  error: { code: string; param: string | null; message: string } | null;
+};
+
+/** Calls a mutation or query of `jobs.*`, whatever it answers. */
+export async function callJobs<Data>(
+  procedure: "submit" | "result" | "cancel" | "retry",
+  { secret }: Pick<TestKey, "secret">,
+  input: Record<string, unknown>,
+): Promise<Answer<Data>> {
+  const query = `?input=${encodeURIComponent(JSON.stringify(input))}`;
+  const { response, settled } =
+    procedure === "result"
+      ? await callWeir(`/trpc/jobs.result${query}`, { secret })
+      : await callWeir(`/trpc/jobs.${procedure}`, { secret, body: input });
+  const { result, error } = (await response.json()) as {
+    result?: { data: Data };
+    error?: { message: string; data: { weir: { code: string; param: string | null } } };
+  };
+  await settled();
+  return {
+    status: response.status,
+    data: result?.data as Data,
+    error: error ? { ...error.data.weir, message: error.message } : null,
+  };
+}
+
+const question = { model: "test-model", messages: [{ role: "user", content: "Hi" }] };
+
+/** Submits a job with one user message and whatever else is given. */
+export async function submitJob(
+  project: Pick<TestKey, "secret">,
+  input: Record<string, unknown> = {},
+): Promise<JobTicket> {
+  const answer = await callJobs<JobTicket>("submit", project, { ...question, ...input });
+  if (answer.error) throw new Error(JSON.stringify(answer.error));
+  return answer.data;
+}
+
+export type Watching = AsyncDisposable & {
+  /** The next event; null at the end of the stream. */
+  next: () => Promise<JobEvent | null>;
+  /** All events that are left. */
+  rest: () => Promise<JobEvent[]>;
+};
+
+/** Watches a job over server-sent events, as a client without tRPC would. */
+export async function watchJob(
+  { secret }: Pick<TestKey, "secret">,
+  runId: string,
+  lastEventId?: number,
+): Promise<Watching> {
+  const input = { runId, ...(lastEventId !== undefined && { lastEventId: String(lastEventId) }) };
+  const { response } = await callWeir(`/trpc/jobs.watch?input=${encodeURIComponent(JSON.stringify(input))}`, {
+    secret,
+  });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  const events: JobEvent[] = [];
+  let text = "";
+  let ended = false;
+
+  async function next(): Promise<JobEvent | null> {
+    while (events.length === 0 && !ended) {
+      const { done, value = "" } = (await reader?.read()) ?? { done: true };
+      ended ||= done;
+      text += value;
+      const end = text.lastIndexOf("\n\n") + 2;
+      if (end < 2) continue;
+      if (text.includes("event: serialized-error")) throw new Error(text);
+      for (const data of eventData(text.slice(0, end))) {
+        const body = data === "" ? null : JSON.parse(data);
+        if (body?.seq) events.push(body);
+      }
+      text = text.slice(end);
+    }
+    return events.shift() ?? null;
+  }
+
+  return {
+    next,
+    async rest() {
+      const rest: JobEvent[] = [];
+      for (let event = await next(); event; event = await next()) rest.push(event);
+      return rest;
+    },
+    async [Symbol.asyncDispose]() {
+      await reader?.cancel().catch(() => {});
+    },
+  };
+}
+
+/** The job's object. */
+export function jobObject(runId: string): DurableObjectStub<JobActor> {
+  const actors = env.JOBS as DurableObjectNamespace<JobActor>;
+  return actors.get(actors.idFromName(runId));
+}
+
+/** The texts that events tell, joined: content after the last attempt began. */
+export function textOf(events: readonly JobEvent[]): string {
+  let text = "";
+  for (const event of events) {
+    if (event.type === "status" && event.status === "running") text = "";
+    if (event.type === "delta") text += event.content ?? "";
+  }
+  return text;
+}

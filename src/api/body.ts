@@ -1,9 +1,12 @@
 import { limits } from "../contract/limits.ts";
+import { readBytes } from "../core/boundedBody.ts";
 import { AppError } from "../core/errors.ts";
 import { parseJson } from "../core/jsonText.ts";
 
 /** JSON as clients name it; absent and text/plain are taken too, as some clients set nothing better. */
 const jsonType = /^(?:application\/(?:[\w.+-]*\+)?json|text\/plain)\s*(?:;|$)/i;
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /**
  * A request's body as text: `unsupported_media_type` when it calls itself something other than JSON, `too_large` past
@@ -13,21 +16,16 @@ export async function readBodyText(request: Request): Promise<string> {
   const type = request.headers.get("content-type");
   if (type && !jsonType.test(type.trim()))
     throw new AppError("unsupported_media_type", "The body must be JSON: send content-type application/json.");
-  if (Number(request.headers.get("content-length") ?? 0) > limits.maxBodyBytes) throw tooLarge();
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  try {
-    for await (const part of request.body ?? []) {
-      length += part.length;
-      if (length > limits.maxBodyBytes) throw tooLarge();
-      parts.push(part);
-    }
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause;
-    // A client that left, or framing that is none.
+  // A client that left, or framing that is none, breaks it off.
+  const bytes = await readBytes(request, limits.maxBodyBytes).catch((cause: unknown) => {
     throw new AppError("invalid_request", "The body broke off.", { cause });
+  });
+  if (!bytes) throw new AppError("too_large", `The body is larger than ${limits.maxBodyBytes} bytes.`);
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new AppError("invalid_request", "The body is not UTF-8.", { cause });
   }
-  return decode(parts, length);
 }
 
 /** The body as a JSON object. */
@@ -36,22 +34,4 @@ export async function readJsonObject(request: Request): Promise<Record<string, u
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new AppError("invalid_request", "The body must be a JSON object.");
   return value as Record<string, unknown>;
-}
-
-function decode(parts: Uint8Array[], length: number): string {
-  const whole = new Uint8Array(length);
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(whole);
-  } catch (cause) {
-    throw new AppError("invalid_request", "The body is not UTF-8.", { cause });
-  }
-}
-
-function tooLarge(): AppError {
-  return new AppError("too_large", `The body is larger than ${limits.maxBodyBytes} bytes.`);
 }

@@ -76,8 +76,11 @@ export const limits = {
   pingMs: 15_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
-  /** Step in which a relay looks at its timers, ms; one clock per stream costs less than a timer per chunk. */
-  relayTickMs: 100,
+  /**
+   * Step in which a relay looks at its timers, ms; one clock per stream costs less than a timer per chunk, and each look
+   * about half of what a chunk costs. With `silenceCommentMs` it bounds when a client that left is noticed: 750 ms.
+   */
+  relayTickMs: 250,
   /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
   upstreamHeadersTimeoutMs: 60_000,
   upstreamFirstTokenTimeoutMs: 120_000,
@@ -105,6 +108,21 @@ export const limits = {
   reasoningIdleTimeoutMs: 120_000,
   /** Finalising a run is tried this often, with a growing pause, inside the 30 s that waitUntil grants. */
   finaliseAttempts: 4,
+  /** Writes of runs that go to D1 together, their number and bytes: a batch is one round trip, and holds up all others. */
+  maxWriteGroup: 50,
+  maxWriteGroupBytes: 1_000_000,
+  /** How long the first of them waits for others, ms: a round trip to D1 takes about as long. */
+  writeGatherMs: 50,
+  /** How long a run waits for a write that another request sends along, ms, before it sends its own. */
+  writePatienceMs: 5_000,
+  /**
+   * A completion that lasts so long gets its row while it is running, ms; a shorter one is written once, at its end,
+   * which saves a third of the rows. It is also how long a call may go unseen by the log if its isolate dies.
+   */
+  openRunAfterMs: 500,
+  /** An id younger than this may be on its way into the log, ms: whoever asks for it is kept waiting, asked for so often, and not refused. */
+  recordLagMs: 1_000,
+  recordPollMs: 100,
   /** Longest overlap of a rotated key, seconds (30 days). */
   maxKeyOverlapSeconds: 30 * 24 * 3600,
   /** Upstreams of a project; all of them are read for a completion whose isolate has forgotten them. */

@@ -37,7 +37,8 @@ export class CompletionRun {
   readonly #prepared: Prepared;
   /** Ends everything: the client has left, or the total time is over. */
   readonly #abort = new AbortController();
-  readonly #opened: Promise<void>;
+  readonly #opening: ReturnType<typeof setTimeout>;
+  #opened: Promise<void> = Promise.resolve();
   readonly #attempts: Attempt[] = [];
   #candidate: Candidate;
   #headersMs: number | null = null;
@@ -48,11 +49,15 @@ export class CompletionRun {
     this.#principal = principal;
     this.#prepared = prepared;
     this.#candidate = prepared.candidates[0];
-    // Beside the upstream call, and a moment after it has been sent; settling writes the row whole if this fails.
-    this.#opened = Promise.resolve()
-      .then(() => ports.openRun(prepared.start, "running"))
-      .catch((cause) => ports.log("run_not_opened", { runId: prepared.start.id, cause }));
-    ports.keepAlive(this.#opened);
+    this.#opening = setTimeout(() => this.#open(), limits.openRunAfterMs);
+  }
+
+  /** What ends before it is opened, or cannot be opened, is written whole when it is settled. */
+  #open(): void {
+    const { openRun, log, keepAlive } = this.#ports;
+    const { start } = this.#prepared;
+    this.#opened = openRun(start, "running").catch((cause) => log("run_not_opened", { runId: start.id, cause }));
+    keepAlive(this.#opened);
   }
 
   /** Waits for a whole answer. */
@@ -160,6 +165,7 @@ export class CompletionRun {
   }
 
   async #end(status: RunFacts["status"], error: AppError | null, answer: Answer): Promise<Ended> {
+    clearTimeout(this.#opening);
     const totalMs = this.#elapsedMs();
     const last = this.#attempts.at(-1);
     if (last) {

@@ -2,6 +2,7 @@ import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Price } from "../contract/models.ts";
 import { Answer } from "./answer.ts";
+import { concatBytes } from "./boundedBody.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
@@ -73,7 +74,7 @@ export class StreamGate {
     const last = text === "" ? { bytes: nothing } : this.#lastSlice(rest, text);
     if (last.end) return last;
     this.#read();
-    if (this.answer.complete) return { bytes: concat(last.bytes, doneEvent), end: "done" };
+    if (this.answer.complete) return { bytes: concatBytes([last.bytes, doneEvent]), end: "done" };
     const message = this.#sawEvent ? "The upstream's stream ended early." : "The upstream sent an empty stream.";
     return { bytes: last.bytes, end: new AppError("upstream_error", message) };
   }
@@ -87,7 +88,7 @@ export class StreamGate {
   #lastSlice(rest: Uint8Array, text: string): Passage {
     const data = eventData(`${text}\n\n`);
     const whole = data.length > 0 && data.every((item) => item === "[DONE]" || parse(item) !== undefined);
-    return whole ? this.#passSlice(concat(rest, blankLine)) : { bytes: nothing };
+    return whole ? this.#passSlice(concatBytes([rest, blankLine])) : { bytes: nothing };
   }
 
   #passSlice(slice: Uint8Array): Passage {
@@ -107,14 +108,14 @@ export class StreamGate {
       const [data] = eventData(text);
       if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
       const body = data === undefined ? undefined : this.#takeNamed(text, data);
-      if (body && isErrorBody(body)) return { bytes: concat(...passed), end: bodyError(body, this.#options.secrets) };
+      if (body && isErrorBody(body)) return { bytes: concatBytes(passed), end: bodyError(body, this.#options.secrets) };
       if (body && isUsageOnly(body)) {
         if (!this.#options.hideUsage) passed.push(this.#priced(event, text, body));
         continue;
       }
       passed.push(event);
     }
-    return { bytes: concat(...passed) };
+    return { bytes: concatBytes(passed) };
   }
 
   /** The usage chunk that was asked for, with what it comes to in money. */
@@ -127,9 +128,9 @@ export class StreamGate {
   }
 
   #passDone(passed: Uint8Array[], done: Uint8Array): Passage {
-    if (this.answer.complete) return { bytes: concat(...passed, done), end: "done" };
+    if (this.answer.complete) return { bytes: concatBytes([...passed, done]), end: "done" };
     return {
-      bytes: concat(...passed),
+      bytes: concatBytes(passed),
       end: new AppError("upstream_error", "The upstream's stream ended without a finish reason."),
     };
   }
@@ -186,15 +187,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function concat(...parts: Uint8Array[]): Uint8Array {
-  if (parts.length === 1 && parts[0]) return parts[0];
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
 }

@@ -9,7 +9,8 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${ulid(nowMs).toLowerCase()}`;
 }
 
-/** Milliseconds since the epoch at which the id was made. */
-export function idTimeMs(id: string): number {
-  return decodeTime(id.slice(id.indexOf("_") + 1).toUpperCase());
+/** Milliseconds since the epoch at which the id was made; null when it is none of ours. */
+export function idTimeMs(id: string): number | null {
+  const [, time] = /^[a-z]{3}_([0-7][0-9a-hjkmnp-tv-z]{25})$/.exec(id) ?? [];
+  return time === undefined ? null : decodeTime(time.toUpperCase());
 }

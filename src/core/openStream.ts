@@ -33,7 +33,7 @@ export async function openStream(
   const gate = new StreamGate(options);
   gate.onFirstToken = options.onFirstToken;
   const passed: Passage[] = [];
-  const stop = () => reader.cancel().catch(() => {});
+  const stop = () => void reader.cancel().catch(() => {});
   options.signal.addEventListener("abort", stop);
   try {
     for (;;) {

@@ -2,6 +2,7 @@ import { limits } from "../contract/limits.ts";
 import type { Page } from "../contract/paging.ts";
 import type { ListRunsInput, Run, RunStats, RunStatsInput, RunStatsRow, RunWithContents } from "../contract/runs.ts";
 import { AppError } from "./errors.ts";
+import { idTimeMs } from "./ids.ts";
 import type { Principal } from "./principal.ts";
 
 /** Newest first; throws `invalid_request` naming `cursor` or `text` when either makes no sense. */
@@ -30,6 +31,16 @@ export type RunUseCases = ReturnType<typeof runUseCases>;
 
 /** Reading, rating and deleting the run log of the caller's project. Foreign ids are `not_found`. */
 export function runUseCases(ports: RunPorts) {
+  /** A run's answer may be with its caller before its row is with D1: asks again while the id is that young. */
+  async function whenRecorded<Found>(id: string, find: () => Promise<Found | null>): Promise<Found> {
+    for (;;) {
+      const found = await find();
+      if (found !== null) return found;
+      if (!isYoung(id, ports.now())) throw notFound(id);
+      await new Promise((resolve) => setTimeout(resolve, limits.recordPollMs));
+    }
+  }
+
   return {
     /** Newest first. Throws `invalid_request` naming `cursor` or `text`. */
     list(principal: Principal, input: ListRunsInput): Promise<Page<Run>> {
@@ -37,8 +48,8 @@ export function runUseCases(ports: RunPorts) {
     },
 
     /** A run with its contents, which are null where they were not kept. */
-    async get(principal: Principal, id: string): Promise<RunWithContents> {
-      return (await ports.findRun(principal.projectId, id)) ?? notFound(id);
+    get(principal: Principal, id: string): Promise<RunWithContents> {
+      return whenRecorded(id, () => ports.findRun(principal.projectId, id));
     },
 
     /** `from` and `to` are UTC days, both included. Throws `invalid_request` for an empty or too long span. */
@@ -49,27 +60,34 @@ export function runUseCases(ports: RunPorts) {
     },
 
     /** Sets score and comment anew; a null score takes the rating back, comment included. */
-    async rate(
+    rate(
       principal: Principal,
       input: { id: string; score: number | null; comment?: string | undefined },
     ): Promise<Run> {
       const comment = input.score === null ? null : (input.comment ?? null);
-      const run = await ports.rateRun(principal.projectId, input.id, { score: input.score, comment });
-      return run ?? notFound(input.id);
+      const rating = { score: input.score, comment };
+      return whenRecorded(input.id, () => ports.rateRun(principal.projectId, input.id, rating));
     },
 
     /** Throws `conflict` while the run is queued or running. */
     async delete(principal: Principal, id: string): Promise<void> {
-      const result = await ports.deleteRun(principal.projectId, id);
-      if (result === "missing") notFound(id);
+      const result = await whenRecorded(id, async () => {
+        const deleted = await ports.deleteRun(principal.projectId, id);
+        return deleted === "missing" ? null : deleted;
+      });
       if (result === "live")
         throw new AppError("conflict", `The run ${id} has not ended; it can be deleted once it has.`, { param: "id" });
     },
   };
 }
 
-function notFound(id: string): never {
-  throw new AppError("not_found", `There is no run ${id}.`, { param: "id" });
+function isYoung(id: string, nowMs: number): boolean {
+  const madeAtMs = idTimeMs(id);
+  return madeAtMs !== null && Math.abs(nowMs - madeAtMs) < limits.recordLagMs;
+}
+
+function notFound(id: string): AppError {
+  return new AppError("not_found", `There is no run ${id}.`, { param: "id" });
 }
 
 const dayMs = 24 * 3600 * 1000;

@@ -1,5 +1,6 @@
 import type { JsonObject } from "../contract/chat.ts";
 import type { Answer } from "./answer.ts";
+import { readBytes } from "./boundedBody.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 import { bodyError, errorIn } from "./upstreamErrors.ts";
@@ -34,20 +35,11 @@ export function readCompletion(text: string, answer: Answer, secrets: readonly s
 
 /** A body as text, refused past `maxBytes`; one that breaks off is an `upstream_error`. */
 export async function readText(response: Response, maxBytes: number): Promise<string> {
-  if (!response.body) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  try {
-    for await (const chunk of response.body) {
-      bytes += chunk.length;
-      if (bytes > maxBytes)
-        throw new AppError("upstream_error", `The upstream's answer is longer than ${maxBytes} bytes.`);
-      text += decoder.decode(chunk, { stream: true });
-    }
-  } catch (cause) {
-    if (cause instanceof AppError) throw cause;
+  const bytes = await readBytes(response, maxBytes).catch((cause: unknown) => {
     throw new AppError("upstream_error", "The upstream's answer broke off.", { cause, details: { transient: true } });
-  }
-  return text + decoder.decode();
+  });
+  if (!bytes) throw new AppError("upstream_error", `The upstream's answer is longer than ${maxBytes} bytes.`);
+  return utf8.decode(bytes);
 }
+
+const utf8 = new TextDecoder();

@@ -34,6 +34,8 @@ export class JobDriver {
   #stopped: Promise<void> = Promise.resolve();
   #ending: Promise<void> | null = null;
   #failedWrites = 0;
+  /** Whether the run log shows the job as running. */
+  #marked = false;
 
   constructor(parts: JobDriverParts) {
     this.#parts = parts;
@@ -58,18 +60,31 @@ export class JobDriver {
     if (!state.end) await this.#settleApart(spec, error.code === "cancelled" ? "cancelled" : "failed", error);
   }
 
-  /** The alarm has gone off: a round under way keeps its slot. */
+  /**
+   * The alarm has gone off: a round under way keeps its slot. The run log learns only now that it is running, as most
+   * jobs have ended by then and need not pay for the write.
+   */
   beat(): void {
     const { log: jobLog, bindings, background } = this.#parts;
     const spec = this.#round && jobLog.spec();
     if (!spec) return;
     const { id, projectId } = spec.start;
+    if (!this.#marked) background(this.#markRunning(spec));
     background(
       bindings
         .slotsOf(projectId)
         .renewSlot(id)
         .catch((cause: unknown) => log("slot_not_renewed", { runId: id, cause })),
     );
+  }
+
+  async #markRunning({ start: { id, projectId } }: JobSpec): Promise<void> {
+    try {
+      await this.#parts.bindings.markRunning(projectId, id);
+      this.#marked = true;
+    } catch (cause) {
+      log("job_not_marked", { runId: id, cause });
+    }
   }
 
   async #towardsEnd(state: Readonly<JobState>): Promise<void> {
@@ -132,7 +147,6 @@ export class JobDriver {
 
   async #runRound(spec: JobSpec, { candidates, past }: Pick<JobRound, "candidates" | "past">): Promise<void> {
     const { log: jobLog, watchers, bindings, background, alarm } = this.#parts;
-    const { id, projectId } = spec.start;
     const round = new AbortController();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#round = round;
@@ -149,7 +163,6 @@ export class JobDriver {
           recordAttempt: (attempts) => {
             jobLog.running(attempts);
             background(watchers.tell());
-            if (attempts.length === 1) background(bindings.markRunning(projectId, id).catch(() => {}));
           },
           tell: (delta) => {
             jobLog.delta(delta);

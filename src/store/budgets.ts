@@ -1,9 +1,9 @@
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import type { FindDayUsage } from "../core/budgets.ts";
-import type { RunOutcome, RunStart } from "../core/runRecord.ts";
 import { dayOf } from "../core/runs.ts";
 import type { Database } from "./db.ts";
+import { dayOfRun } from "./runRow.ts";
 import { budgetDaily } from "./usageSchema.ts";
 
 /** What has been used of each quota on a day: as many rows read as there are currencies in it. */
@@ -24,17 +24,18 @@ export function findDayUsage(db: Database): FindDayUsage {
   };
 }
 
-/** The insert that counts a run against the quotas named in its start if `condition` finds it in `runs`. */
-export function countBudgets(db: Database, run: { start: RunStart; outcome: RunOutcome; condition: SQL }) {
-  const { start, outcome, condition } = run;
-  const { usage, cost } = outcome;
+/** The insert that counts the runs of a FROM clause against the quotas in their items' `quotaIds`. */
+export function countBudgets(db: Database, settled: SQL) {
   return db
     .insert(budgetDaily)
     .select(
       // Every column, in the order of usageSchema.ts.
-      sql`SELECT ${start.projectId}, ${dayOf(start.createdAtMs)}, quota.value, ${cost?.currency ?? ""},
-        ${(usage?.promptTokens ?? 0) + (usage?.completionTokens ?? 0)}, ${cost?.micros ?? 0}
-        FROM runs, json_each(${JSON.stringify(start.quotaIds ?? [])}) AS quota WHERE ${condition}`,
+      sql`SELECT project_id, day, quota.value, currency, tokens, micros FROM (
+          SELECT runs.project_id, ${dayOfRun} AS day, item -> 'quotaIds' AS quotas,
+            coalesce(runs.cost_currency, '') AS currency,
+            coalesce(runs.prompt_tokens, 0) + coalesce(runs.completion_tokens, 0) AS tokens,
+            coalesce(runs.cost_micros, 0) AS micros
+          ${settled}), json_each(quotas) AS quota WHERE true`,
     )
     .onConflictDoUpdate({
       target: primaryKey,

@@ -5,6 +5,7 @@ import { runs } from "./schema.ts";
 
 const epochMs = Date.UTC(2020, 0, 1);
 const seqsPerMs = 4096;
+const lowestSeq = sql.raw(`(((value ->> 'createdAt') - ${epochMs}) * ${seqsPerMs})`);
 
 /**
  * The lowest `runs.seq` that a run created at `createdAtMs` can have: a bound on time is a bound on `seq`.
@@ -14,13 +15,13 @@ export function seqAt(createdAtMs: number): number {
   return (createdAtMs - epochMs) * seqsPerMs;
 }
 
-/** The next free `seq` of a millisecond, as an SQL expression for an insert into `runs`. */
-export function nextSeq(createdAtMs: number) {
-  const base = seqAt(createdAtMs);
-  return sql<number>`coalesce(
-    (SELECT max(seq) + 1 FROM runs WHERE seq >= ${asInteger(base)} AND seq < ${asInteger(base + seqsPerMs)}),
-    ${asInteger(base)})`;
-}
+/**
+ * The next free `seq` of each row's millisecond, as an SQL expression for an insert into `runs` from a JSON array whose
+ * objects have `createdAt`. The rows of one array do not see each other: those of one millisecond are counted apart.
+ */
+export const newSeq = sql<number>`coalesce(
+  (SELECT max(seq) + 1 FROM runs WHERE seq >= ${lowestSeq} AND seq < ${lowestSeq} + ${sql.raw(String(seqsPerMs))}), ${lowestSeq})
+  + row_number() OVER (PARTITION BY value ->> 'createdAt' ORDER BY value ->> 'id') - 1`;
 
 /** D1 binds every JavaScript number as REAL, which FTS5 ignores as a bound of `rowid`. */
 export function asInteger(value: number) {
@@ -29,6 +30,9 @@ export function asInteger(value: number) {
 
 /** Settled rows never change their status again; the words also pick the partial index `runs_live`. */
 export const isLive = sql`runs.status IN ('queued', 'running')`;
+
+/** The UTC day of a run's creation, YYYY-MM-DD. */
+export const dayOfRun = sql`date(runs.created_at / 1000, 'unixepoch')`;
 
 /** What a `Run` is made of, and what a list pages by. */
 export const runColumns = {
@@ -71,7 +75,7 @@ export const runColumns = {
   scoreComment: runs.scoreComment,
 };
 
-export type RunRow = Omit<typeof runs.$inferSelect, "projectId">;
+export type RunRow = Omit<typeof runs.$inferSelect, "projectId" | "settledBy">;
 
 /** A row as the wire shows it. Codes and attempts were written by us, so their types are taken as read. */
 export function runOf(row: RunRow): Run {

@@ -2,6 +2,7 @@ import { integer, sqliteTable, text } from "drizzle-orm/sqlite-core";
 import type { ChatMessage, Metadata } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { RunSource, RunStatus } from "../contract/runs.ts";
+import { hexOf } from "../core/digest.ts";
 import { AppError } from "../core/errors.ts";
 import type { RecordedContents } from "../core/runRecord.ts";
 
@@ -117,5 +118,5 @@ function messageText(message: ChatMessage): string {
 const utf8 = new TextEncoder();
 
 function hex(text: string): string {
-  return Array.from(utf8.encode(text), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexOf(utf8.encode(text));
 }

@@ -1,31 +1,29 @@
 import { and, between, eq, type SQL, sql } from "drizzle-orm";
 import { getTableConfig, type SQLiteColumn } from "drizzle-orm/sqlite-core";
-import type { RunStatsRow } from "../contract/runs.ts";
-import type { RunOutcome, RunStart } from "../core/runRecord.ts";
-import { dayOf, type StatsQuery, type SumUsage } from "../core/runs.ts";
+import type { RunStatsRow, SettledStatus } from "../contract/runs.ts";
+import type { StatsQuery, SumUsage } from "../core/runs.ts";
 import type { Database } from "./db.ts";
+import { dayOfRun } from "./runRow.ts";
 import { usageDaily } from "./usageSchema.ts";
 
 /**
- * The insert that counts a run into its day if `condition` finds it in `runs`. A run belongs to the UTC day of its
- * creation and to the model that was asked for.
+ * The insert that counts the runs of a FROM clause, each into its day. A run belongs to the UTC day of its creation and
+ * to the model that was asked for.
  */
-export function countUsage(db: Database, run: { start: RunStart; outcome: RunOutcome; condition: SQL }) {
-  const { start, outcome, condition } = run;
-  const { usage, cost, firstTokenMs } = outcome;
-  const is = (status: RunOutcome["status"]) => (outcome.status === status ? 1 : 0);
+export function countUsage(db: Database, settled: SQL) {
+  const is = (status: SettledStatus) => sql`runs.status = ${sql.raw(`'${status}'`)}`;
   return db
     .insert(usageDaily)
     .select(
       // Every column, in the order of usageSchema.ts.
-      sql`SELECT ${start.projectId}, ${dayOf(start.createdAtMs)},
-        ${start.template?.name ?? ""}, ${start.template?.version ?? 0},
-        ${start.modelAsked}, ${start.keyId}, ${cost?.currency ?? ""},
+      sql`SELECT runs.project_id, ${dayOfRun},
+        coalesce(runs.template_name, ''), coalesce(runs.template_version, 0),
+        runs.model_asked, runs.key_id, coalesce(runs.cost_currency, ''),
         1, ${is("succeeded")}, ${is("failed")}, ${is("cancelled")}, ${is("interrupted")},
-        ${usage?.promptTokens ?? 0}, ${usage?.completionTokens ?? 0}, ${usage?.reasoningTokens ?? 0},
-        ${cost?.micros ?? 0}, ${cost ? 0 : 1}, ${firstTokenMs ?? 0}, ${firstTokenMs === null ? 0 : 1},
-        ${outcome.totalMs}, 1
-        FROM runs WHERE ${condition}`,
+        coalesce(runs.prompt_tokens, 0), coalesce(runs.completion_tokens, 0), coalesce(runs.reasoning_tokens, 0),
+        coalesce(runs.cost_micros, 0), runs.cost_micros IS NULL,
+        coalesce(runs.first_token_ms, 0), runs.first_token_ms IS NOT NULL, runs.total_ms, 1
+        ${settled}`,
     )
     .onConflictDoUpdate({
       target: getTableConfig(usageDaily).primaryKeys[0]?.columns ?? [],

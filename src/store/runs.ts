@@ -1,31 +1,42 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { OpenRun, RunOutcome, RunStart, SettleRun } from "../core/runRecord.ts";
 import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
-import { countBudgets } from "./budgets.ts";
 import type { Database } from "./db.ts";
 import { forgetAnswer } from "./idempotency.ts";
 import { jobs } from "./jobSchema.ts";
-import { packContents, unpackContents } from "./runContents.ts";
-import { isLive, nextSeq, runColumns, runOf } from "./runRow.ts";
+import { type PackedContents, packContents, unpackContents } from "./runContents.ts";
+import { isLive, runColumns, runOf } from "./runRow.ts";
 import { factTokens, indexedText, runSearch } from "./runSearch.ts";
-import { countUsage } from "./runStats.ts";
+import { outcomeValues, runStatements, startValues } from "./runWrites.ts";
 import { runContents, runs } from "./schema.ts";
+import { grouped } from "./writeGroup.ts";
 
 /** Writes the row of a run that begins; a run that is there already, live or settled, stays as it is. */
 export function openRun(db: Database): OpenRun {
-  return async (start, status) => {
-    await insertRun(db, start, status);
-  };
+  const write = groupOf(opening, db, () =>
+    grouped<string, void>({
+      weigh: (row) => row.length,
+      write: async (rows) => {
+        await db.$client.prepare(runStatements(db).open).bind(jsonArray(rows)).run();
+        return rows.map(() => undefined);
+      },
+    }),
+  );
+  return (start, status) => write(JSON.stringify({ ...startValues(start), status }));
 }
 
+type Settling = { start: RunStart; outcome: RunOutcome; contents: PackedContents | null; search: string };
+
 /**
- * Writes a run's end in one batch. Its statements take effect only while the row is live and the last one settles it,
- * so that of several calls (a retry after a lost reply included) one has an effect; that one returns true.
+ * Writes a run's end in one batch, with those of other runs that end meanwhile. Its statements take effect only where
+ * the run is live or not there yet, so that of several calls (a retry after a lost reply included) one has an effect;
+ * that one returns true.
  */
 export function settleRun(db: Database): SettleRun {
-  return async (start, outcome, contents) => {
-    const unsettled = sql`${owned(start.projectId, start.id)} AND ${isLive}`;
-    const packed = contents && packContents(contents);
+  const write = groupOf(settling, db, () =>
+    grouped<Settling, boolean>({ weigh: bytesOf, write: (runs) => settleRuns(db, runs) }),
+  );
+  return (start, outcome, contents) => {
     const facets = factTokens({
       projectId: start.projectId,
       status: outcome.status,
@@ -35,69 +46,53 @@ export function settleRun(db: Database): SettleRun {
       keyId: start.keyId,
       metadata: start.metadata,
     });
-    const counted = [
-      insertRun(db, start, "running"),
-      db.insert(runContents).select(sql`
-        SELECT seq, project_id, ${packed?.request ?? ""}, ${packed?.answer ?? ""}, ${packed?.cut ? 1 : 0}
-        FROM runs WHERE ${unsettled} AND ${packed ? 1 : 0}`),
-      countUsage(db, { start, outcome, condition: unsettled }),
-      db.insert(runSearch).select(sql`
-        SELECT seq, ${facets.join(" ")}, ${indexedText(contents)} FROM runs WHERE ${unsettled}`),
-    ] as const;
-    const settle = db.update(runs).set(endOf(outcome)).where(unsettled).returning({ id: runs.id });
-    if (!start.quotaIds?.length) {
-      const [, , , , settled] = await db.batch([...counted, settle]);
-      return settled.length === 1;
-    }
-    const budgets = countBudgets(db, { start, outcome, condition: unsettled });
-    const [, , , , , settled] = await db.batch([...counted, budgets, settle]);
-    return settled.length === 1;
+    const search = JSON.stringify({ facets: facets.join(" "), text: indexedText(contents) });
+    return write({ start, outcome, contents: contents && packContents(contents), search });
   };
 }
 
-/** The insert of a run that begins; `id`, where it is given, may be that of another run, and then nothing is inserted. */
-export function insertRun(
-  db: Database,
-  start: RunStart,
-  status: "queued" | "running",
-  id: string | SQL<string> = start.id,
-) {
-  const { template } = start;
-  return db
-    .insert(runs)
-    .values({
-      seq: nextSeq(start.createdAtMs),
-      id,
-      projectId: start.projectId,
-      status,
-      source: start.source,
-      simulated: start.simulated,
-      stream: start.stream,
-      createdAt: start.createdAtMs,
-      keyId: start.keyId,
-      templateId: template?.id,
-      templateName: template?.name,
-      templateVersion: template?.version,
-      versionId: template?.versionId,
-      label: template?.label,
-      partials: template?.partials,
-      modelAsked: start.modelAsked,
-      metadata: start.metadata,
-      retryOf: start.retryOf,
-    })
-    .onConflictDoNothing({ target: runs.id });
+const opening = new WeakMap<Database, (row: string) => Promise<void>>();
+const settling = new WeakMap<Database, (run: Settling) => Promise<boolean>>();
+
+/** What the isolate's requests share of one database. */
+function groupOf<Group>(known: WeakMap<Database, Group>, db: Database, make: () => Group): Group {
+  const found = known.get(db);
+  if (found) return found;
+  const made = make();
+  known.set(db, made);
+  return made;
 }
 
-function endOf(outcome: RunOutcome) {
-  const { usage, cost, ...columns } = outcome;
-  return {
-    ...columns,
-    promptTokens: usage?.promptTokens ?? null,
-    completionTokens: usage?.completionTokens ?? null,
-    reasoningTokens: usage?.reasoningTokens ?? null,
-    costMicros: cost?.micros ?? null,
-    costCurrency: cost?.currency ?? null,
-  };
+async function settleRuns(db: Database, group: readonly Settling[]): Promise<boolean[]> {
+  // Of two ends of one run the first is tried.
+  const settled = [...new Map(group.toReversed().map((run) => [run.start.id, run])).values()];
+  const statements = runStatements(db);
+  const mark = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER);
+  const statement = (text: string, ...values: unknown[]) => db.$client.prepare(text).bind(...values);
+  const rows = settled.map(({ start, outcome }) =>
+    JSON.stringify({ ...startValues(start), ...outcomeValues(outcome, mark) }),
+  );
+  const items = jsonArray(settled.map(({ start: { id, quotaIds } }) => JSON.stringify({ id, mark, quotaIds })));
+  const documents = settled.map(({ start, search }) => `{"id":"${start.id}","mark":${mark},${search.slice(1)}`);
+  const [result] = await db.$client.batch<{ id: string }>([
+    statement(statements.settle, jsonArray(rows)),
+    ...settled.flatMap(({ start, contents }) =>
+      contents
+        ? statement(statements.contents, contents.request, contents.answer, contents.cut ? 1 : 0, start.id, mark)
+        : [],
+    ),
+    statement(statements.search, jsonArray(documents)),
+    statement(statements.usage, items),
+    ...(settled.some(({ start }) => start.quotaIds?.length) ? [statement(statements.budgets, items)] : []),
+  ]);
+  const ids = new Set(result?.results.map(({ id }) => id));
+  return group.map((run) => settled.includes(run) && ids.has(run.start.id));
+}
+
+const jsonArray = (items: readonly string[]) => `[${items.join()}]`;
+
+function bytesOf({ contents, search }: Settling): number {
+  return search.length + (contents ? contents.request.length + contents.answer.length : 0);
 }
 
 /** A run with its contents; null when the project has none of that id. */

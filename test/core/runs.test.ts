@@ -1,4 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
+import type { RunWithContents } from "../../src/contract/runs.ts";
+import { newId } from "../../src/core/ids.ts";
 import type { Principal } from "../../src/core/principal.ts";
 import { type RunPorts, runUseCases } from "../../src/core/runs.ts";
 import { unlimited } from "../support/projects.ts";
@@ -91,5 +94,45 @@ describe("the days of statistics", () => {
       param,
     });
     expect(ports.sumUsage).not.toHaveBeenCalled();
+  });
+});
+
+describe("a run whose answer is with its caller before its row is with D1", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ now: Date.UTC(2026, 8, 15) });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("is waited for while its id is young, and found once it is there", async () => {
+    let asked = 0;
+    const run = { run: {}, contents: null } as RunWithContents;
+    const { runs } = useCases({ findRun: async () => (++asked === 3 ? run : null), now: Date.now });
+    const found = runs.get(principal, newId("run", Date.now()));
+    await vi.advanceTimersByTimeAsync(2 * limits.recordPollMs);
+    expect(await found).toBe(run);
+  });
+
+  function anOldId(): string {
+    const id = newId("run", Date.now());
+    vi.setSystemTime(Date.now() + limits.recordLagMs);
+    return id;
+  }
+
+  it.each([
+    ["young", () => newId("run", Date.now()), limits.recordLagMs],
+    ["old", anOldId, 0],
+    ["of the future", () => newId("run", Date.now() + 60_000), 0],
+    ["none of ours", () => "run_x", 0],
+  ])("an id that is %s is not_found in the end", async (_, id, afterMs) => {
+    const { runs } = useCases({ now: Date.now });
+    const asked = id();
+    const startMs = Date.now();
+    const refused = runs
+      .delete(principal, asked)
+      .catch((thrown) => ({ code: thrown.code, afterMs: Date.now() - startMs }));
+    await vi.advanceTimersByTimeAsync(2 * limits.recordLagMs);
+    expect(await refused).toEqual({ code: "not_found", afterMs });
   });
 });

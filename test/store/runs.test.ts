@@ -249,7 +249,11 @@ it("reads no table from end to end, whatever is done to a run", async () => {
   const distinct = new Map(metered.statements.map((statement) => [statement.sql, statement]));
   const steps = (await Promise.all([...distinct.values()].map((statement) => planOf(env.DB, statement)))).flat();
   expect(steps).toContainEqual("SEARCH runs USING INDEX runs_id (id=?)");
-  const scans = steps.filter((step) => step.startsWith("SCAN") && !step.startsWith("SCAN run_search"));
+  // What is written together comes as one JSON array.
+  const ofJson = /^SCAN (json_each|quota) VIRTUAL TABLE INDEX \d+:$|^SCAN \(subquery-\d+\)$/;
+  const scans = steps.filter(
+    (step) => step.startsWith("SCAN") && !step.startsWith("SCAN run_search") && !ofJson.test(step),
+  );
   expect(scans).toEqual([]);
   // By the words sought, or by the one row id.
   for (const step of steps.filter((step) => step.startsWith("SCAN run_search")))

@@ -1,0 +1,86 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
+import { grouped } from "../../src/store/writeGroup.ts";
+
+/** A database whose flights end when the test says so. */
+function aDatabase() {
+  const flights: { items: string[]; land: () => void; crash: (why: Error) => void }[] = [];
+  const write = grouped<string, string>({
+    weigh: (item) => item.length,
+    write: async (items) => {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      flights.push({ items: [...items], land: resolve, crash: reject });
+      await promise;
+      return items.map((item) => `${item} written`);
+    },
+  });
+  return { flights, write };
+}
+
+const flight = async (database: ReturnType<typeof aDatabase>, at: number) =>
+  vi.waitUntil(() => database.flights[at], { interval: 1 });
+
+describe("writes of one isolate", () => {
+  it("go together when they meet, and wait for the one on its way", async () => {
+    const database = aDatabase();
+    const first = ["a", "b", "c"].map((item) => database.write(item));
+    await flight(database, 0);
+    const second = ["d", "e"].map((item) => database.write(item));
+    database.flights[0]?.land();
+    expect(await Promise.all(first)).toEqual(["a written", "b written", "c written"]);
+    (await flight(database, 1)).land();
+    expect(await Promise.all(second)).toEqual(["d written", "e written"]);
+    const last = database.write("f");
+    (await flight(database, 2)).land();
+    expect(await last).toBe("f written");
+    expect(database.flights.map(({ items }) => items)).toEqual([["a", "b", "c"], ["d", "e"], ["f"]]);
+  });
+
+  it("are bounded in number and in bytes together; one that is larger goes alone", async () => {
+    const database = aDatabase();
+    const large = "x".repeat(limits.maxWriteGroupBytes + 1);
+    const items = ["first", large, ...Array.from({ length: limits.maxWriteGroup + 1 }, (_, at) => `${at}`)];
+    const all = items.map((item) => database.write(item));
+    for (let at = 0; at < 4; at++) (await flight(database, at)).land();
+    await Promise.all(all);
+    expect(database.flights.map((each) => each.items.length)).toEqual([1, 1, limits.maxWriteGroup, 1]);
+  });
+
+  it("that fail together are tried one by one: each fails for itself alone", async () => {
+    const database = aDatabase();
+    const good = database.write("good");
+    const bad = database.write("bad").catch((thrown: Error) => thrown.message);
+    (await flight(database, 0)).crash(new Error("one of them is too big"));
+    (await flight(database, 1)).land();
+    (await flight(database, 2)).crash(new Error("too big"));
+    expect(await good).toBe("good written");
+    expect(await bad).toBe("too big");
+    expect(database.flights.map(({ items }) => items)).toEqual([["good", "bad"], ["good"], ["bad"]]);
+  });
+});
+
+describe("a flight whose sender died", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("is given up by those who wait for it, and those after them are not held up", async () => {
+    const database = aDatabase();
+    void database.write("lost");
+    await vi.advanceTimersByTimeAsync(limits.writeGatherMs);
+    const waiting = database.write("waiting");
+    await vi.advanceTimersByTimeAsync(limits.writePatienceMs - 1);
+    expect(database.flights).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(database.flights[1]?.items).toEqual(["waiting"]);
+    database.flights[1]?.land();
+    expect(await waiting).toBe("waiting written");
+    const next = database.write("next");
+    await vi.advanceTimersByTimeAsync(limits.writeGatherMs);
+    database.flights[2]?.land();
+    expect(await next).toBe("next written");
+  });
+});

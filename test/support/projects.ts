@@ -25,12 +25,14 @@ export async function insertTestKey(projectId: string, fields: KeyFields = {}): 
 }
 
 /** A project of its own in the test's database, with a secret key that has every scope. */
-export async function insertTestProject(options: { keepContents?: boolean } = {}): Promise<TestKey> {
+export async function insertTestProject(
+  options: { keepContents?: boolean; retentionDays?: number } = {},
+): Promise<TestKey> {
   const keepContents = options.keepContents ?? true;
   const id = newId("prj");
   const made = await testKey(id, {});
   await projectStore(database(env.DB)).insertProject(
-    { id, name: "test", keepContents, retentionDays: null, createdAtMs: Date.now() },
+    { id, name: "test", keepContents, retentionDays: options.retentionDays ?? null, createdAtMs: Date.now() },
     [made.row],
   );
   return { secret: made.secret, principal: { ...made.principal, keepContents } };

@@ -45,7 +45,8 @@ export class JobActor extends DurableObject<Env> {
   /** Takes the job in and starts it, unless it is here already. */
   async start(spec: JobSpec): Promise<void> {
     if (!this.#log.begin(spec)) return;
-    this.#alarm.within(limits.jobLeaseMs);
+    const nowMs = Date.now();
+    this.#alarm.at(spec.runAtMs > nowMs ? Math.min(spec.runAtMs, spec.deadlineAtMs) : nowMs + limits.jobLeaseMs);
     this.#told();
     this.#go();
   }

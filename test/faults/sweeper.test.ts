@@ -94,6 +94,9 @@ describe("fault 22: an end that D1 does not hold", () => {
     await Promise.all([sweepIn(1.5 * hourMs), sweepIn(1.5 * hourMs)]);
     expect(await storedRun(id)).toMatchObject({ status: "interrupted", error_code: "unavailable", total_ms: null });
     expect(await usage()).toMatchObject({ runs: 1 });
+    // Nobody knows how long it took, so the day's mean leaves it out.
+    const timed = env.DB.prepare("SELECT total_count n FROM usage_daily WHERE project_id = ?");
+    expect(await timed.bind(project.principal.projectId).first("n")).toBe(0);
     const { response: list } = await callWeir(
       `/trpc/runs.list?input=${encodeURIComponent('{"status":"interrupted"}')}`,
       project,

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { JobEvent } from "../../src/contract/jobs.ts";
+import { limits } from "../../src/contract/limits.ts";
 import { ToldAnswer } from "../../src/core/answerDelta.ts";
 import { deltasOf, toldBy } from "./answers.ts";
 import type { Witness } from "./jobs.ts";
@@ -95,7 +96,8 @@ function allowedEnds({ witness, struck }: Case, { attempts, createdAt }: Row, de
   const killed = deaths.some(
     ({ atMs, backAtMs }) => startedAtMs <= backAtMs && createdAt + (last?.endedMs ?? 0) >= atMs,
   );
-  if (plan.onInterrupt === "keep" && last?.error === "unavailable" && killed) allowed.add("interrupted");
+  const gaveUp = plan.onInterrupt === "keep" || attempts.length >= limits.maxJobAttempts;
+  if (gaveUp && last?.error === "unavailable" && killed) allowed.add("interrupted");
   return allowed;
 }
 

@@ -13,7 +13,7 @@ const boundMs = { short: 170_000, long: 1_200_000 };
 /** npm does not pass on every end of its own; looked at this often, ms. */
 const parentCheckMs = 500;
 const stopBoundMs = 10_000;
-const shownFaults = 40;
+const shownFaults = 200;
 
 const stop = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => halt("Stopped."));

@@ -70,7 +70,7 @@ export type Plan = {
  */
 export function planOf({ seed, jobs, kills }: { seed: number; jobs: number; kills: number }): Plan {
   const random = randomFrom(seed);
-  const livesMs = Array.from({ length: kills }, () => random.whole(1_500, 6_000));
+  const livesMs = Array.from({ length: kills }, () => random.whole(2_500, 8_000));
   const spanMs = livesMs.reduce((sum, life) => sum + life, 0);
   return {
     livesMs,

@@ -165,7 +165,7 @@ export const limits = {
   jobTickMs: 50,
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
   jobDeltaChunks: 10,
-  jobDeltaMs: 100,
+  jobDeltaMs: 120,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */

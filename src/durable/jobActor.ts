@@ -53,9 +53,12 @@ export class JobActor extends DurableObject<Env> {
     this.#go();
   }
 
-  /** The gate lets the job in that had to wait. */
-  async admitted(): Promise<void> {
+  /** The gate lets the job in that had to wait. False: it has no use for the slot any more. */
+  async admitted(): Promise<boolean> {
+    const { state } = this.#log;
+    if (!state || state.end) return false;
     this.#go();
+    return true;
   }
 
   /** See `JobObjects.watch`. */

@@ -177,6 +177,7 @@ export function jobUseCases(ports: JobPorts) {
         ...spec,
         start: { ...start, quotaIds: quotaIdsOf(principal) },
         keepContents,
+        projectMaxJobs: principal.limits.projectMaxJobs,
         runAtMs: nowMs,
         deadlineAtMs: nowMs + terms.deadlineMs,
       };

@@ -112,6 +112,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     now: Date.now,
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
+  const objects = jobObjects(env.JOBS);
   const admit = admission({ ...usage, askRate: askRate(env), log });
   const prepared = {
     resolveTemplate: templates.resolve,
@@ -137,7 +138,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   const jobs = jobUseCases({
     ...prepared,
     ...jobStore(db),
-    objects: jobObjects(env.JOBS),
+    objects,
     findRun: findRun(db),
     admit,
     log,
@@ -172,6 +173,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       rateRun: rateRun(db),
       deleteRun: deleteRun(db),
       sumUsage: sumUsage(db),
+      forgetEvents: (projectId, runId) => objects.forget(runId, { projectId, keyId: null }),
       now: Date.now,
     }),
   };

@@ -125,6 +125,7 @@ describe("Idempotency-Key on a background run", () => {
     using _sent = scriptUpstream(hello);
     const headers = { "idempotency-key": "two" };
     const first = (await (await background(project, {}, headers)).json()) as RunObject;
+    await expect.poll(() => storedRun(first.id)).toMatchObject({ status: "succeeded" });
     const response = await background(project, { temperature: 1 }, headers);
     expect(response.status).toBe(409);
     expect(response.headers.get("x-weir-run-id")).toBe(first.id);
@@ -195,9 +196,9 @@ describe("GET /v1/runs/{id}", () => {
   it("shows a relayed run too, while it runs without its answer", async () => {
     const upstream = controlled();
     using _sent = scriptUpstream(() => upstream.response);
+    upstream.send(delta("relayed"));
     const { response, settled } = await chat(project.secret, { stream: true });
     const runId = response.headers.get("x-weir-run-id") ?? "";
-    upstream.send(delta("relayed"));
     const text = response.text();
     await expect.poll(() => storedRun(runId)).toMatchObject({ status: "running" });
     expect(await getRun(project, runId)).toMatchObject({ status: "running", answer: null });

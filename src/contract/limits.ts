@@ -74,6 +74,8 @@ export const limits = {
   silenceCommentMs: 500,
   /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
   pingMs: 15_000,
+  /** Comment on a run's silent stream of events, ms: shorter than `pingMs`, as clients count it from the last byte. */
+  eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
   /**

@@ -42,7 +42,10 @@ export type JobTerms = {
   onInterrupt: OnInterrupt;
 };
 
-export function termsOf(input: SubmitJobInput, nowMs: number): JobTerms {
+/** How a caller asks for a job to be run. */
+export type JobOptions = Pick<SubmitJobInput, "priority" | "delayMs" | "runAt" | "deadlineMs" | "onInterrupt">;
+
+export function termsOf(input: JobOptions, nowMs: number): JobTerms {
   const asked = input.runAt === undefined ? nowMs + (input.delayMs ?? 0) : Date.parse(input.runAt);
   const runAtMs = Math.max(nowMs, asked);
   if (runAtMs > nowMs + limits.maxJobDelayMs)

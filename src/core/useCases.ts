@@ -3,6 +3,7 @@ import type { IdempotencyUseCases } from "./idempotency.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
+import type { OpenaiRunUseCases } from "./openaiRuns.ts";
 import type { RunUseCases } from "./runs.ts";
 import type { TemplateUseCases } from "./templates.ts";
 import type { UpstreamUseCases } from "./upstreamUseCases.ts";
@@ -12,6 +13,8 @@ export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;
   jobs: JobUseCases;
+  /** Jobs and runs as the OpenAI door shows them. */
+  openaiRuns: OpenaiRunUseCases;
   idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;

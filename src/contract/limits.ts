@@ -179,6 +179,8 @@ export const limits = {
   jobEventsMs: 24 * 3_600_000,
   /** Events read at a time for a watcher that lags behind. */
   watchBatchEvents: 500,
+  /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
+  watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
   watchReattachPauseMs: 100,

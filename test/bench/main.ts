@@ -22,7 +22,7 @@ import type { UpstreamApi } from "./upstream.ts";
  * and beside the upstream itself, by turns in one run. Loopback only; every process ends with it.
  */
 
-const scenarios = { paced, burst, nonstream, disconnect, backpressure, jobs, log: runLog };
+const scenarios = { paced, burst, nonstream, disconnect, backpressure, log: runLog, jobs };
 type Name = keyof typeof scenarios;
 
 /** A run that takes longer has gone wrong, ms. */

@@ -12,7 +12,7 @@ type Asked = { model: string; messages: { content: string }[]; stream_options?: 
 
 /** When the other side closed an answer before its end, by the text of its first message. */
 const closedAtMs = new Map<string, number>();
-/** When calls arrived, by the same text. */
+/** When a call arrived, by the text of its first message. */
 const arrivedAtMs = new Map<string, number>();
 let open = 0;
 let poured = 0;

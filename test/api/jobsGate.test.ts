@@ -1,11 +1,18 @@
+import { abortAllDurableObjects, runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { inTurn } from "../../src/core/slotQueue.ts";
 import { busyUpstream, countRuns } from "../support/gate.ts";
-import { submitJob } from "../support/jobs.ts";
+import { jobObject, submitJob } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
+import { upstreamProject } from "../support/upstreams.ts";
 
-const ask = (project: TestKey, content: string, more: Record<string, unknown> = {}) =>
+vi.setConfig({ testTimeout: 60_000 });
+
+/** How long a state may take to come about on a busy machine. */
+const patience = { timeout: 20_000 };
+
+const ask = (project: Pick<TestKey, "secret">, content: string, more: Record<string, unknown> = {}) =>
   submitJob(project, { messages: [{ role: "user", content }], ...more });
 
 it("lets waiting jobs in by priority, then by age", async () => {
@@ -21,9 +28,38 @@ it("lets waiting jobs in by priority, then by age", async () => {
   ] as const)
     await ask(project, text, { priority });
   upstream.answerAll();
-  await expect.poll(() => countRuns(project, "succeeded"), { timeout: 10_000 }).toBe(5);
+  await expect.poll(() => countRuns(project, "succeeded"), patience).toBe(5);
   expect(upstream.asked).toEqual(["first", "high", "older", "younger", "low"]);
   expect(upstream.most).toBe(1);
+});
+
+it("lets jobs past those that wait for an upstream with a bound of its own", async () => {
+  const { secret, projectId, create, done } = await upstreamProject();
+  const project = { secret, principal: { projectId } };
+  const { id } = await create({ name: "acme" });
+  await done("upstreams.update", { id, maxJobs: 1 });
+  using upstream = busyUpstream();
+  for (const text of ["acme 1", "acme 2", "acme 3"]) await ask(project, text, { model: "acme/m", priority: 9 });
+  await ask(project, "other", { priority: -9 });
+  await expect.poll(() => upstream.asked, patience).toEqual(["acme 1", "other"]);
+  upstream.answerAll();
+  await expect.poll(() => countRuns(project, "succeeded"), patience).toBe(4);
+  expect(upstream.asked).toEqual(["acme 1", "other", "acme 2", "acme 3"]);
+});
+
+it("loses no slot and no place when all objects end", async () => {
+  const project = await insertTestProject({ maxJobs: 2 });
+  using upstream = busyUpstream();
+  const tickets = [];
+  for (let at = 0; at < 6; at++) tickets.push(await ask(project, `job ${at}`));
+  await expect.poll(() => upstream.asked, patience).toEqual(["job 0", "job 1"]);
+  await abortAllDurableObjects();
+  upstream.answerAll();
+  // Those that were running lost their calls; their alarms take them up again.
+  for (const { runId } of tickets.slice(0, 2)) await runDurableObjectAlarm(jobObject(runId));
+  await expect.poll(() => countRuns(project, "succeeded"), patience).toBe(6);
+  expect(upstream.asked.slice(2).toSorted()).toEqual(["job 0", "job 1", "job 2", "job 3", "job 4", "job 5"]);
+  expect(upstream.most).toBe(2);
 });
 
 /** GATE_BURST=2000 npx vitest run test/api/jobsGate.test.ts is the long form. */
@@ -40,7 +76,7 @@ it(`brings ${burst} jobs that are submitted at once to their ends, in turn and w
       return { text, job: { runId, priority, acceptedAtMs: Date.parse(createdAt), upstream: "default" } };
     }),
   );
-  await expect.poll(() => upstream.open.size, { timeout: 30_000 }).toBe(bound);
+  await expect.poll(() => upstream.open.size, patience).toBe(bound);
   // Whoever came while there was room did not wait.
   const atOnce = new Set(upstream.asked);
   upstream.answerAll();

@@ -1,16 +1,18 @@
 import { env } from "cloudflare:workers";
 import type { ProjectGate } from "../../src/durable/projectGate.ts";
 import { delta, event, type Sent, scriptUpstream } from "./call.ts";
-import type { TestKey } from "./projects.ts";
+
+/** Whatever says which project is meant. */
+type OfProject = { principal: { projectId: string } };
 
 /** The project's gate. */
-export function gateObject({ principal }: Pick<TestKey, "principal">): DurableObjectStub<ProjectGate> {
+export function gateObject({ principal }: OfProject): DurableObjectStub<ProjectGate> {
   const gates = env.GATES as DurableObjectNamespace<ProjectGate>;
   return gates.get(gates.idFromName(principal.projectId));
 }
 
 /** How many of the project's runs the log shows with this status. */
-export async function countRuns({ principal }: Pick<TestKey, "principal">, status: string): Promise<number> {
+export async function countRuns({ principal }: OfProject, status: string): Promise<number> {
   const query = "SELECT count(*) AS n FROM runs WHERE project_id = ? AND status = ?";
   return (await env.DB.prepare(query).bind(principal.projectId, status).first<number>("n")) ?? 0;
 }

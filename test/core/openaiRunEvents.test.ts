@@ -39,7 +39,10 @@ function connect(client: Client, log: readonly JobEvent[], breaksAfter: number):
 }
 
 it("tells the text of the last attempt, wherever and however often the connection breaks", () => {
-  const attempts = fc.array(fc.array(fc.string({ unit: "grapheme" }), { maxLength: 5 }), { minLength: 1, maxLength: 4 });
+  const attempts = fc.array(fc.array(fc.string({ unit: "grapheme" }), { maxLength: 5 }), {
+    minLength: 1,
+    maxLength: 4,
+  });
   fc.assert(
     fc.property(attempts, fc.array(fc.nat({ max: 4 }), { maxLength: 10 }), (texts, breaks) => {
       const log = logOf(texts);

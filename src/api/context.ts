@@ -14,7 +14,7 @@ import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { openaiRunUseCases } from "../core/openaiRuns.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
-import { runUseCases } from "../core/runs.ts";
+import { findRecordedRun, runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
@@ -139,7 +139,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     ...prepared,
     ...jobStore(db),
     objects,
-    findRun: findRun(db),
+    findRun: findRecordedRun(findRun(db), Date.now),
     admit,
     log,
     now: Date.now,

@@ -204,10 +204,11 @@ describe("a run whose events are not kept any more", () => {
     using _sent = scriptUpstream(() => completion("at once"));
     const { response, settled } = await chat(project.secret);
     await response.text();
-    await settled();
     const runId = response.headers.get("x-weir-run-id") ?? "";
+    // At once, while its record is on its way.
     await using stream = await follow(project, runId);
     const told = await stream.rest();
+    await settled();
     expect(contentOf(told)).toBe("at once");
     expect(told.filter(({ data }) => data !== "[DONE]" && data.choices[0]?.delta.content)).toHaveLength(1);
     expect(told.at(-1)?.data).toBe("[DONE]");

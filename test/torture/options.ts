@@ -26,8 +26,8 @@ export function readOptions(args: string[]): Options {
     return {
       short,
       seed: number("seed", values.seed, Math.floor(Math.random() * 2 ** 31)),
-      jobs: number("jobs", values.jobs, short ? 250 : 2_000),
-      kills: number("kills", values.kills, short ? 6 : 50),
+      jobs: number("jobs", values.jobs, short ? 200 : 2_000),
+      kills: number("kills", values.kills, short ? 5 : 50),
     };
   } catch (thrown) {
     if (thrown instanceof StartError) throw thrown;

@@ -24,6 +24,8 @@ const quietBoundMs = { short: 40_000, long: 180_000 };
 const patienceMs = { short: 8_000, long: 120_000 };
 const cronMs = 5_000;
 const replaysAtOnce = 20;
+/** A long run says after so many kills that it goes on. */
+const killsTold = 10;
 
 /** Plays a plan against the real server, waits until all is quiet, and judges what is left. */
 export async function torture(options: Options, signal: AbortSignal): Promise<Verdict> {
@@ -62,6 +64,7 @@ async function play({ mortal, upstream, client, signal }: Stage, plan: Plan) {
       signal.throwIfAborted();
       const atMs = await mortal.killAndRestart();
       deaths.push({ atMs, backAtMs: Date.now() });
+      if (deaths.length % killsTold === 0) console.log(`${deaths.length} kills`);
     }
     return { witnesses: await Promise.all(played), deaths };
   } finally {

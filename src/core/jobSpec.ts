@@ -40,7 +40,10 @@ export type JobTerms = {
   onInterrupt: OnInterrupt;
 };
 
-export function termsOf(input: SubmitJobInput, nowMs: number): JobTerms {
+/** How a caller wants a job to be run. */
+export type AskedTerms = Pick<SubmitJobInput, "priority" | "delayMs" | "runAt" | "deadlineMs" | "onInterrupt">;
+
+export function termsOf(input: AskedTerms, nowMs: number): JobTerms {
   const asked = input.runAt === undefined ? nowMs + (input.delayMs ?? 0) : Date.parse(input.runAt);
   const runAtMs = Math.max(nowMs, asked);
   if (runAtMs > nowMs + limits.maxJobDelayMs)

@@ -1,5 +1,6 @@
 import type { AdmittedCompletions } from "./admission.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
+import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
@@ -12,6 +13,7 @@ export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;
   jobs: JobUseCases;
+  batches: BatchUseCases;
   idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;

@@ -23,7 +23,7 @@ export function jobStore(db: Database): JobStore {
           .insert(jobs)
           .select(
             // Every column, in the order of jobSchema.ts.
-            sql`SELECT seq, project_id, ${key}, ${idempotency?.requestDigest ?? null}, ${runAtMs}, ${json}
+            sql`SELECT seq, project_id, ${key}, ${idempotency?.requestDigest ?? null}, ${runAtMs}, ${json}, NULL, NULL
               FROM runs WHERE id = ${start.id} AND project_id = ${projectId}`,
           )
           .onConflictDoNothing(),
@@ -72,6 +72,6 @@ export function jobStore(db: Database): JobStore {
   };
 }
 
-function unlessTaken(projectId: string, key: string) {
+export function unlessTaken(projectId: string, key: string) {
   return sql`NOT EXISTS (SELECT 1 FROM jobs WHERE project_id = ${projectId} AND idempotency_key = ${key})`;
 }

@@ -178,12 +178,15 @@ export const runs = sqliteTable(
     /** The mark of the batch that settled it, by which the batch's other statements know their runs. */
     settledBy: integer("settled_by"),
     retryOf: text("retry_of"),
+    batchId: text("batch_id"),
   },
   (table) => [
     uniqueIndex("runs_id").on(table.id),
     index("runs_project").on(table.projectId, table.seq),
     // Live runs are few; settled ones are found through run_search.
     index("runs_live").on(table.projectId, table.seq).where(sql`status IN ('queued', 'running')`),
+    // A batch in the order of its items; most runs belong to none.
+    index("runs_batch").on(table.batchId, table.seq).where(sql`batch_id IS NOT NULL`),
   ],
 );
 

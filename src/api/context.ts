@@ -114,6 +114,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     now: Date.now,
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
+  const objects = jobObjects(env.JOBS);
   const admit = admission({ ...usage, askRate: askRate(env), log });
   const prepared = {
     resolveTemplate: templates.resolve,
@@ -143,7 +144,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     jobs: jobUseCases({
       ...prepared,
       ...jobStore(db),
-      objects: jobObjects(env.JOBS),
+      objects,
       findRun: findRun(db),
       admit,
       log,
@@ -180,6 +181,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       rateRun: rateRun(db),
       deleteRun: deleteRun(db),
       sumUsage: sumUsage(db),
+      forgetEvents: (projectId, runId) => objects.forget(runId, { projectId, keyId: null }),
       now: Date.now,
     }),
   };

@@ -9,6 +9,7 @@ export function jobObjects(namespace: DurableObjectNamespace): JobObjects {
   return {
     start: (spec) => actor(spec.start.id).start(spec),
     watch: (runId, reader, options) => actor(runId).watch(reader, options),
+    forget: (runId, reader) => actor(runId).forget(reader),
     cancel: (runId, reader) => actor(runId).cancel(reader),
   };
 }

@@ -58,4 +58,6 @@ export type JobObjects = {
   ) => Promise<ReadableStream<Uint8Array> | "ended" | null>;
   /** Resolves with the status that the job has ended with, by this or before. */
   cancel: (runId: string, reader: JobReader) => Promise<RunStatus | null>;
+  /** Removes the events of a job whose end is on record. */
+  forget: (runId: string, reader: JobReader) => Promise<void>;
 };

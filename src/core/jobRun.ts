@@ -108,7 +108,10 @@ class RoundUnderWay {
     });
     this.#stream = stream;
     this.#openedMs = this.#readMs = this.#elapsedMs();
-    this.#stop.addEventListener("abort", () => stream.reader.cancel().catch(() => {}), { once: true });
+    const cancel = () => {
+      stream.reader.cancel().catch(() => {});
+    };
+    this.#stop.addEventListener("abort", cancel, { once: true });
     return stream;
   }
 

@@ -56,7 +56,9 @@ export async function* watchJob(ports: WatchPorts, watched: Watched): AsyncGener
 async function* eventsOf(stream: ReadableStream<Uint8Array>, signal: AbortSignal): AsyncGenerator<JobEvent, void> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();
-  const cancel = () => reader.cancel().catch(() => {});
+  const cancel = () => {
+    reader.cancel().catch(() => {});
+  };
   signal.addEventListener("abort", cancel, { once: true });
   let text = "";
   let whole = false;
@@ -73,6 +75,6 @@ async function* eventsOf(stream: ReadableStream<Uint8Array>, signal: AbortSignal
     whole = true;
   } finally {
     signal.removeEventListener("abort", cancel);
-    if (!whole) void cancel();
+    if (!whole) cancel();
   }
 }

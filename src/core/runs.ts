@@ -23,6 +23,8 @@ export type RunPorts = {
   rateRun: RateRun;
   deleteRun: DeleteRun;
   sumUsage: SumUsage;
+  /** Removes the events of a job of the project that has ended; nothing happens for other runs. */
+  forgetEvents: (projectId: string, runId: string) => Promise<void>;
   /** Milliseconds since the epoch. */
   now: () => number;
 };
@@ -71,6 +73,8 @@ export function runUseCases(ports: RunPorts) {
 
     /** Throws `conflict` while the run is queued or running. */
     async delete(principal: Principal, id: string): Promise<void> {
+      // First, so that a failure leaves a run that can be deleted again.
+      await ports.forgetEvents(principal.projectId, id);
       const result = await whenRecorded(id, async () => {
         const deleted = await ports.deleteRun(principal.projectId, id);
         return deleted === "missing" ? null : deleted;

@@ -10,6 +10,7 @@ import { JobAlarm } from "./jobAlarm.ts";
 import { jobBindings } from "./jobBindings.ts";
 import { JobDriver } from "./jobDriver.ts";
 import { JobLog } from "./jobLog.ts";
+import { JobOutbox } from "./jobOutbox.ts";
 import { JobWatchers } from "./jobWatchers.ts";
 
 /**
@@ -32,16 +33,12 @@ export class JobActor extends DurableObject<Env> {
     this.#log = new JobLog(ctx.storage.sql);
     this.#watchers = new JobWatchers(this.#log, ctx.storage);
     this.#alarm = new JobAlarm(ctx.storage);
+    const parts = { log: this.#log, alarm: this.#alarm, bindings: jobBindings(env) };
     this.#driver = new JobDriver({
-      log: this.#log,
+      ...parts,
       watchers: this.#watchers,
-      alarm: this.#alarm,
-      bindings: jobBindings(env),
+      outbox: new JobOutbox({ ...parts, clear: () => this.#clear() }),
       background: (work) => ctx.waitUntil(work),
-      clear: async () => {
-        this.#log.clear();
-        await ctx.storage.deleteAll();
-      },
     });
   }
 
@@ -53,9 +50,17 @@ export class JobActor extends DurableObject<Env> {
     this.#go();
   }
 
-  /** The gate lets the job in that had to wait. */
-  async admitted(): Promise<void> {
+  /** The gate lets the job in that had to wait. False: it has no use for the slot any more. */
+  async admitted(): Promise<boolean> {
+    const { state } = this.#log;
+    if (!state || state.end) return false;
     this.#go();
+    return true;
+  }
+
+  /** See `JobObjects.forget`. */
+  async forget(reader: JobReader): Promise<void> {
+    if (this.#log.admits(reader) && this.#log.state?.recorded) await this.#clear();
   }
 
   /** See `JobObjects.watch`. */
@@ -112,6 +117,12 @@ export class JobActor extends DurableObject<Env> {
     } finally {
       this.#work = null;
     }
+  }
+
+  async #clear(): Promise<void> {
+    this.#log.clear();
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
   }
 
   #told(): void {

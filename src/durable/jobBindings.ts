@@ -12,7 +12,7 @@ import { type Env, settingsOf } from "../env.ts";
 import { database } from "../store/db.ts";
 import { jobStore } from "../store/jobs.ts";
 import { modelStore } from "../store/models.ts";
-import { settleRun } from "../store/runs.ts";
+import { settleRunAlone } from "../store/runs.ts";
 import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
@@ -65,7 +65,7 @@ export function jobBindings(env: Env): JobBindings {
       circuitFailures: settings.UPSTREAM_CIRCUIT_FAILURES,
     },
     circuits,
-    settleRun: settleRun(db),
+    settleRun: settleRunAlone(db),
     markRunning,
     forgetSpec,
     slotsOf: (projectId) => gates.get(gates.idFromName(projectId)),

@@ -6,23 +6,23 @@ import { factsApart, waitAfter, withLostAttempt } from "../core/jobEnd.ts";
 import { type JobRound, runJob } from "../core/jobRun.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
 import { findCandidates } from "../core/prepare.ts";
-import { type RunFacts, recordedContents, runEnd } from "../core/runEnd.ts";
+import { type RunFacts, runEnd } from "../core/runEnd.ts";
 import { runSummary } from "../core/runSummary.ts";
 import { log } from "../log.ts";
 import type { JobAlarm } from "./jobAlarm.ts";
 import type { JobBindings } from "./jobBindings.ts";
 import type { JobLog, JobState } from "./jobLog.ts";
+import type { JobOutbox } from "./jobOutbox.ts";
 import type { JobWatchers } from "./jobWatchers.ts";
 
 export type JobDriverParts = {
   log: JobLog;
   watchers: JobWatchers;
   alarm: JobAlarm;
+  outbox: JobOutbox;
   bindings: JobBindings;
   /** Keeps the object alive for work that nobody waits for. */
   background: (work: Promise<unknown>) => void;
-  /** Removes everything the object has stored. */
-  clear: () => Promise<void>;
 };
 
 /** Moves a job from where its log says it is towards its end. One `advance` at a time; `stop` may come in between. */
@@ -33,7 +33,8 @@ export class JobDriver {
   /** Resolves when the round under way has stopped. */
   #stopped: Promise<void> = Promise.resolve();
   #ending: Promise<void> | null = null;
-  #failedWrites = 0;
+  /** Whether the run log shows the job as running. */
+  #marked = false;
 
   constructor(parts: JobDriverParts) {
     this.#parts = parts;
@@ -44,7 +45,7 @@ export class JobDriver {
     const { state } = this.#parts.log;
     if (!state || this.#round) return;
     if (!state.end) await this.#towardsEnd(state);
-    if (state.end) await this.#afterEnd(state, state.end.endedAtMs);
+    if (state.end) await this.#parts.outbox.advance(state.end);
   }
 
   /** Ends the job where it is, with what has arrived; nothing happens when it has ended. */
@@ -58,18 +59,31 @@ export class JobDriver {
     if (!state.end) await this.#settleApart(spec, error.code === "cancelled" ? "cancelled" : "failed", error);
   }
 
-  /** The alarm has gone off: a round under way keeps its slot. */
+  /**
+   * The alarm has gone off: a round under way keeps its slot. The run log learns only now that it is running, as most
+   * jobs have ended by then and need not pay for the write.
+   */
   beat(): void {
     const { log: jobLog, bindings, background } = this.#parts;
     const spec = this.#round && jobLog.spec();
     if (!spec) return;
     const { id, projectId } = spec.start;
+    if (!this.#marked) background(this.#markRunning(spec));
     background(
       bindings
         .slotsOf(projectId)
         .renewSlot(id)
         .catch((cause: unknown) => log("slot_not_renewed", { runId: id, cause })),
     );
+  }
+
+  async #markRunning({ start: { id, projectId } }: JobSpec): Promise<void> {
+    try {
+      await this.#parts.bindings.markRunning(projectId, id);
+      this.#marked = true;
+    } catch (cause) {
+      log("job_not_marked", { runId: id, cause });
+    }
   }
 
   async #towardsEnd(state: Readonly<JobState>): Promise<void> {
@@ -113,12 +127,13 @@ export class JobDriver {
     }
   }
 
-  async #hasSlot({ start, priority }: JobSpec, [first]: readonly [Candidate, ...Candidate[]]): Promise<boolean> {
+  async #hasSlot(spec: JobSpec, [first]: readonly [Candidate, ...Candidate[]]): Promise<boolean> {
+    const { start, priority, deadlineAtMs } = spec;
     const { bindings, alarm } = this.#parts;
     const request = { priority, acceptedAtMs: start.createdAtMs, upstream: first.route.upstream };
     const admission = await bindings.slotsOf(start.projectId).requestSlot(start.id, request);
     // The gate calls; should it have forgotten, the job asks again.
-    if (admission === "waiting") alarm.within(limits.slotLeaseMs);
+    if (admission === "waiting") alarm.at(Math.min(Date.now() + limits.slotLeaseMs, deadlineAtMs));
     return admission === "admitted";
   }
 
@@ -132,7 +147,6 @@ export class JobDriver {
 
   async #runRound(spec: JobSpec, { candidates, past }: Pick<JobRound, "candidates" | "past">): Promise<void> {
     const { log: jobLog, watchers, bindings, background, alarm } = this.#parts;
-    const { id, projectId } = spec.start;
     const round = new AbortController();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#round = round;
@@ -149,7 +163,6 @@ export class JobDriver {
           recordAttempt: (attempts) => {
             jobLog.running(attempts);
             background(watchers.tell());
-            if (attempts.length === 1) background(bindings.markRunning(projectId, id).catch(() => {}));
           },
           tell: (delta) => {
             jobLog.delta(delta);
@@ -201,33 +214,6 @@ export class JobDriver {
     jobLog.done({ run, ...told }, { outcome, output, endedAtMs: Date.now() });
     background(watchers.tell());
     background(this.#freeSlot(spec));
-  }
-
-  /** Puts the end on record in D1, as often as it takes; a day later removes the events. */
-  async #afterEnd(state: Readonly<JobState>, endedAtMs: number): Promise<void> {
-    const { alarm, clear } = this.#parts;
-    if (!state.recorded && !(await this.#record(state))) return;
-    const clearAtMs = endedAtMs + limits.jobEventsMs;
-    if (clearAtMs <= Date.now()) await clear();
-    else alarm.at(clearAtMs);
-  }
-
-  async #record({ end }: Readonly<JobState>): Promise<boolean> {
-    const { log: jobLog, bindings, alarm } = this.#parts;
-    const spec = jobLog.spec();
-    if (!end || !spec) return false;
-    const { start, keepContents } = spec;
-    const contents = keepContents ? recordedContents(spec, jobLog.answer(), end.output) : null;
-    try {
-      await bindings.settleRun(start, end.outcome, contents);
-      if (!keepContents) await bindings.forgetSpec(start.projectId, start.id);
-    } catch (cause) {
-      log("job_not_recorded", { runId: start.id, cause });
-      alarm.at(Date.now() + Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#failedWrites++));
-      return false;
-    }
-    jobLog.recorded();
-    return true;
   }
 
   #current(): { state: Readonly<JobState>; spec: JobSpec | null } {

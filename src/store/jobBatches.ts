@@ -2,39 +2,58 @@ import { and, asc, desc, eq, gt, isNotNull, lt, type SQL, sql } from "drizzle-or
 import { limits } from "../contract/limits.ts";
 import type { RunStatus } from "../contract/runs.ts";
 import { cursorOf, pageOf, startOf } from "../core/cursor.ts";
-import type { BatchHolder, BatchStore, NewBatch } from "../core/jobBatchPorts.ts";
+import type { BatchHolder, BatchStore } from "../core/jobBatchPorts.ts";
 import type { JobReader } from "../core/jobPorts.ts";
 import type { StoredJob } from "../core/jobSpec.ts";
 import type { Database } from "./db.ts";
 import { findAnswers, findResults, fitting, resultOf } from "./jobBatchResults.ts";
 import { jobs } from "./jobSchema.ts";
-import { unlessTaken } from "./jobs.ts";
-import { insertRuns, startValues } from "./runWrites.ts";
+import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
+
+/** Of a JSON array of `{id, index, itemKey, spec}`, where the runs are there; the first job bears the batch's key. */
+const insertJobs = `
+  INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec, batch_index, item_key)
+  SELECT seq, project_id, iif(item ->> 'index' = 0, ?4, NULL), iif(item ->> 'index' = 0, ?5, NULL), ?3,
+    item -> 'spec', item ->> 'index', item ->> 'itemKey'
+  FROM (SELECT value AS item FROM json_each(?1)) JOIN runs ON id = item ->> 'id' AND project_id = ?2 WHERE true
+  ON CONFLICT DO NOTHING`;
+
+/** The run that holds a key, and with it all others of its batch, in their order. */
+const membersOfKey = `
+  SELECT member.id AS runId, member.batch_id AS batchId, member.created_at AS createdAtMs,
+    jobs.run_at AS runAtMs, jobs.request_digest AS requestDigest
+  FROM jobs JOIN runs USING (seq)
+    JOIN runs AS member ON member.seq = runs.seq OR member.batch_id = runs.batch_id
+  WHERE jobs.project_id = ? AND jobs.idempotency_key = ? ORDER BY member.seq`;
+
+type Member = Omit<BatchHolder, "runIds"> & { runId: string };
+
+function holderOf(members: readonly Member[]): BatchHolder | null {
+  const [first] = members;
+  return first ? { ...first, runIds: members.map(({ runId }) => runId) } : null;
+}
 
 /** Batches on D1: nothing but the runs that bear their id, by `seq` in the order of their items. */
 export function batchStore(db: Database): BatchStore {
   return {
     async submitBatch(batch) {
-      const { projectId, idempotency } = batch;
-      const unless = idempotency ? unlessTaken(projectId, idempotency.key) : undefined;
+      const { batchId, projectId, runAtMs, idempotency } = batch;
+      const { key, requestDigest } = idempotency ?? { key: null, requestDigest: null };
       const rows = batch.jobs.map(({ start }) => JSON.stringify({ ...startValues(start), status: "queued" }));
       const specs = batch.jobs.map(
         ({ start: { id }, itemKey, json }, index) =>
           `${JSON.stringify({ id, index, itemKey }).slice(0, -1)},"spec":${json}}`,
       );
-      // `jobs` after all of `runs`: what the key's condition looks at must not change in between.
-      const [first, ...others] = [
-        ...jsonArrays(rows).map((json) =>
-          insertRuns(db, sql`${json}`, unless).onConflictDoNothing({ target: runs.id }),
-        ),
-        ...jsonArrays(specs).map((json) => insertJobs(db, batch, json)),
-      ];
-      if (first) await db.batch([first, ...others]);
-      if (!idempotency) return null;
-      const holder = await findHolder(db, projectId, idempotency.key);
-      if (!holder) throw new Error("a batch that was just submitted is not there");
-      return holder.batchId === batch.batchId ? null : holder;
+      const { $client: d1 } = db;
+      // `jobs` after all of `runs`: what decides whether the key is free must not change in between.
+      const results = await d1.batch<Member>([
+        ...jsonArrays(rows).map((runs) => d1.prepare(runStatements(db).submit).bind(runs, key)),
+        ...jsonArrays(specs).map((jobs) => d1.prepare(insertJobs).bind(jobs, projectId, runAtMs, key, requestDigest)),
+        d1.prepare(membersOfKey).bind(projectId, key),
+      ]);
+      const members = results.at(-1)?.results ?? [];
+      return members[0]?.batchId === batchId ? null : holderOf(members);
     },
 
     async countBatch(reader, batchId) {
@@ -99,45 +118,6 @@ function inBatch({ projectId, keyId }: JobReader, batchId: string): SQL | undefi
     eq(runs.projectId, projectId),
     keyId === null ? undefined : eq(runs.keyId, keyId),
   );
-}
-
-/** Inserts a JSON array of `{id, index, itemKey, spec}` where the runs are there; the first job bears the batch's key. */
-function insertJobs(db: Database, { projectId, runAtMs, idempotency }: NewBatch, json: string) {
-  const ofFirst = (value: string | undefined) => sql`CASE WHEN item ->> 'index' = 0 THEN ${value ?? null} END`;
-  return db
-    .insert(jobs)
-    .select(
-      // Every column, in the order of jobSchema.ts.
-      sql`SELECT seq, project_id, ${ofFirst(idempotency?.key)}, ${ofFirst(idempotency?.requestDigest)}, ${runAtMs},
-          item -> 'spec', item ->> 'index', item ->> 'itemKey'
-        FROM (SELECT value AS item FROM json_each(${json})) JOIN runs ON id = item ->> 'id' AND project_id = ${projectId}
-        WHERE true`,
-    )
-    .onConflictDoNothing();
-}
-
-async function findHolder(db: Database, projectId: string, key: string): Promise<BatchHolder | null> {
-  const holder = await db
-    .select({
-      batchId: runs.batchId,
-      createdAtMs: runs.createdAt,
-      runAtMs: jobs.runAt,
-      runId: runs.id,
-      requestDigest: jobs.requestDigest,
-    })
-    .from(jobs)
-    .innerJoin(runs, eq(runs.seq, jobs.seq))
-    .where(and(eq(jobs.projectId, projectId), eq(jobs.idempotencyKey, key)))
-    .get();
-  if (!holder) return null;
-  const { runId, ...held } = holder;
-  if (held.batchId === null) return { ...held, runIds: [runId] };
-  const members = await db
-    .select({ id: runs.id })
-    .from(runs)
-    .where(inBatch({ projectId, keyId: null }, held.batchId))
-    .orderBy(runs.seq);
-  return { ...held, runIds: members.map(({ id }) => id) };
 }
 
 const encoder = new TextEncoder();

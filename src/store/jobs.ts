@@ -1,43 +1,39 @@
 import { and, eq, isNotNull, sql } from "drizzle-orm";
-import type { JobStore } from "../core/jobPorts.ts";
+import type { JobStore, SubmittedJob } from "../core/jobPorts.ts";
 import type { StoredJob } from "../core/jobSpec.ts";
 import type { Database } from "./db.ts";
 import { jobs } from "./jobSchema.ts";
-import { insertRuns, startValues } from "./runWrites.ts";
+import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
+
+/** Nothing where another run holds the key, as then there is no such run. */
+const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec)
+  SELECT seq, project_id, ?, ?, ?, ? FROM runs WHERE id = ? AND project_id = ? ON CONFLICT DO NOTHING`;
+
+const holderOf = (
+  condition: string,
+) => `SELECT runs.id AS runId, runs.created_at AS createdAtMs, runs.retry_of AS retryOf,
+  jobs.run_at AS runAtMs, jobs.request_digest AS requestDigest FROM jobs JOIN runs USING (seq) WHERE ${condition}`;
+const holderOfKey = holderOf("jobs.project_id = ? AND jobs.idempotency_key = ?");
+const jobOfRun = holderOf("runs.project_id = ? AND runs.id = ?");
 
 /** Jobs on D1: what is needed to start one, and who holds an idempotency key. */
 export function jobStore(db: Database): JobStore {
   return {
     async submitJob({ start, runAtMs, json, idempotency }) {
-      const { projectId } = start;
+      const { id, projectId } = start;
       const key = idempotency?.key ?? null;
-      const columns = { id: runs.id, createdAt: runs.createdAt, retryOf: runs.retryOf };
-      const [, , [holder]] = await db.batch([
-        insertRuns(
-          db,
-          sql`${JSON.stringify([{ ...startValues(start), status: "queued" }])}`,
-          key === null ? undefined : unlessTaken(projectId, key),
-        ).onConflictDoNothing({ target: runs.id }),
-        db
-          .insert(jobs)
-          .select(
-            // Every column, in the order of jobSchema.ts.
-            sql`SELECT seq, project_id, ${key}, ${idempotency?.requestDigest ?? null}, ${runAtMs}, ${json}, NULL, NULL
-              FROM runs WHERE id = ${start.id} AND project_id = ${projectId}`,
-          )
-          .onConflictDoNothing(),
-        db
-          .select({ ...columns, requestDigest: jobs.requestDigest, runAt: jobs.runAt })
-          .from(jobs)
-          .innerJoin(runs, eq(runs.seq, jobs.seq))
-          .where(
-            key === null ? eq(runs.id, start.id) : and(eq(jobs.projectId, projectId), eq(jobs.idempotencyKey, key)),
-          ),
+      const row = JSON.stringify([{ ...startValues(start), status: "queued" }]);
+      const digest = idempotency?.requestDigest ?? null;
+      const { $client: d1 } = db;
+      const [, , found] = await d1.batch<SubmittedJob>([
+        d1.prepare(runStatements(db).submit).bind(row, key),
+        d1.prepare(insertJob).bind(key, digest, runAtMs, json, id, projectId),
+        key === null ? d1.prepare(jobOfRun).bind(projectId, id) : d1.prepare(holderOfKey).bind(projectId, key),
       ]);
+      const holder = found?.results[0];
       if (!holder) throw new Error("a job that was just submitted is not there");
-      const { id: runId, createdAt: createdAtMs, runAt, retryOf, requestDigest } = holder;
-      return { runId, createdAtMs, runAtMs: runAt, retryOf, requestDigest };
+      return holder;
     },
 
     async findStoredJob(projectId, runId) {
@@ -59,19 +55,11 @@ export function jobStore(db: Database): JobStore {
     },
 
     async forgetSpec(projectId, runId) {
+      const ofRun = sql`seq = (SELECT seq FROM runs WHERE id = ${runId} AND project_id = ${projectId})`;
       await db
         .update(jobs)
         .set({ spec: null })
-        .where(
-          and(
-            sql`seq = (SELECT seq FROM runs WHERE id = ${runId} AND project_id = ${projectId})`,
-            isNotNull(jobs.spec),
-          ),
-        );
+        .where(and(ofRun, isNotNull(jobs.spec)));
     },
   };
-}
-
-export function unlessTaken(projectId: string, key: string) {
-  return sql`NOT EXISTS (SELECT 1 FROM jobs WHERE project_id = ${projectId} AND idempotency_key = ${key})`;
 }

@@ -1,4 +1,4 @@
-import { getTableColumns, type Placeholder, type SQL, sql } from "drizzle-orm";
+import { getTableColumns, sql } from "drizzle-orm";
 import type { RunOutcome, RunStart } from "../core/runRecord.ts";
 import { countBudgets } from "./budgets.ts";
 import type { Database } from "./db.ts";
@@ -7,7 +7,7 @@ import { runSearch } from "./runSearch.ts";
 import { countUsage } from "./runStats.ts";
 import { runContents, runs } from "./schema.ts";
 
-type Statements = Record<"open" | "settle" | "contents" | "search" | "usage" | "budgets", string>;
+type Statements = Record<"open" | "submit" | "settle" | "contents" | "search" | "usage" | "budgets", string>;
 
 let known: Statements | null = null;
 
@@ -21,6 +21,7 @@ let known: Statements | null = null;
 export function runStatements(db: Database): Statements {
   known ??= {
     open: textOf(insertRuns(db).onConflictDoNothing({ target: runs.id })),
+    submit: textOf(insertRuns(db, keyIsFree).onConflictDoNothing({ target: runs.id })),
     settle: textOf(
       insertRuns(db)
         .onConflictDoUpdate({
@@ -46,12 +47,17 @@ export function runStatements(db: Database): Statements {
 const settledNow = sql`FROM (SELECT value AS item FROM json_each(${sql.placeholder("items")}))
   JOIN runs ON runs.id = item ->> 'id' AND runs.settled_by = item ->> 'mark' WHERE true`;
 
-/** Inserts a JSON array of objects that bear the keys of `runs` but `seq`, which is given here, where `condition` holds. */
-export function insertRuns(db: Database, rows: SQL | Placeholder = sql.placeholder("rows"), condition = sql`true`) {
+/** No job of the project has the idempotency key; null is nobody's. */
+const keyIsFree = sql`NOT EXISTS (
+  SELECT 1 FROM jobs WHERE project_id = value ->> 'projectId' AND idempotency_key = ${sql.placeholder("key")})`;
+
+/** Inserts a JSON array of objects that bear the keys of `runs`, but for `seq`, which is given here. */
+function insertRuns(db: Database, condition = sql`true`) {
   const values = Object.keys(getTableColumns(runs)).map((key) =>
     key === "seq" ? newSeq : sql`value ->> ${sql.raw(`'${key}'`)}`,
   );
-  return db.insert(runs).select(sql`SELECT ${sql.join(values, sql`, `)} FROM json_each(${rows}) WHERE ${condition}`);
+  const rows = sql`json_each(${sql.placeholder("rows")})`;
+  return db.insert(runs).select(sql`SELECT ${sql.join(values, sql`, `)} FROM ${rows} WHERE ${condition}`);
 }
 
 function textOf(query: { toSQL: () => { sql: string } }): string {

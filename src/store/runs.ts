@@ -36,19 +36,32 @@ export function settleRun(db: Database): SettleRun {
   const write = groupOf(settling, db, () =>
     grouped<Settling, boolean>({ weigh: bytesOf, write: (runs) => settleRuns(db, runs) }),
   );
-  return (start, outcome, contents) => {
-    const facets = factTokens({
-      projectId: start.projectId,
-      status: outcome.status,
-      source: start.source,
-      ...(start.template && { template: start.template.name, version: start.template.version }),
-      model: start.modelAsked,
-      keyId: start.keyId,
-      metadata: start.metadata,
-    });
-    const search = JSON.stringify({ facets: facets.join(" "), text: indexedText(contents) });
-    return write({ start, outcome, contents: contents && packContents(contents), search });
+  return (start, outcome, contents) => write(settlingOf(start, outcome, contents));
+}
+
+/**
+ * The same, without waiting for other runs: a Durable Object must not share a write, as the code of one that waits for
+ * another's would go on in that other's place, where its own storage is out of reach.
+ */
+export function settleRunAlone(db: Database): SettleRun {
+  return async (start, outcome, contents) => {
+    const [settled = false] = await settleRuns(db, [settlingOf(start, outcome, contents)]);
+    return settled;
   };
+}
+
+function settlingOf(...[start, outcome, contents]: Parameters<SettleRun>): Settling {
+  const facets = factTokens({
+    projectId: start.projectId,
+    status: outcome.status,
+    source: start.source,
+    ...(start.template && { template: start.template.name, version: start.template.version }),
+    model: start.modelAsked,
+    keyId: start.keyId,
+    metadata: start.metadata,
+  });
+  const search = JSON.stringify({ facets: facets.join(" "), text: indexedText(contents) });
+  return { start, outcome, contents: contents && packContents(contents), search };
 }
 
 const opening = new WeakMap<Database, (row: string) => Promise<void>>();

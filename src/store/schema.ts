@@ -177,6 +177,7 @@ export const runs = sqliteTable(
     scoreComment: text("score_comment"),
     /** The mark of the batch that settled it, by which the batch's other statements know their runs. */
     settledBy: integer("settled_by"),
+    /** The run that this one repeats. */
     retryOf: text("retry_of"),
     batchId: text("batch_id"),
   },

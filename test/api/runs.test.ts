@@ -19,6 +19,7 @@ const runs = runUseCases({
   rateRun: rateRun(db),
   deleteRun: deleteRun(db),
   sumUsage: sumUsage(db),
+  forgetEvents: async () => {},
   now: () => Date.UTC(2026, 8, 1, 13),
 });
 

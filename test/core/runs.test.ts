@@ -23,6 +23,7 @@ function useCases(ports: Partial<RunPorts> = {}) {
     rateRun: vi.fn(async () => null),
     deleteRun: vi.fn(async () => "missing" as const),
     sumUsage: vi.fn(async () => []),
+    forgetEvents: vi.fn(async () => {}),
     now: () => Date.UTC(2026, 8, 15, 23, 30),
     ...ports,
   };

@@ -41,5 +41,13 @@ export async function callProcedure(
       : await callWeir(`/trpc/${path}${query}`, key);
   const text = await response.text();
   await settled();
-  return { status: response.status, text, body: JSON.parse(text) };
+  return type === "subscription" ? streamed(text) : { status: response.status, text, body: JSON.parse(text) };
+}
+
+/** A subscription's stream read to its end: an error in it stands for the answer. */
+function streamed(text: string): ProcedureAnswer {
+  const [, error] = /event: serialized-error\ndata: (.*)/.exec(text) ?? [];
+  if (error === undefined) return { status: 200, text, body: { result: { data: text } } };
+  const body = { error: JSON.parse(error) as { data: { httpStatus: number } } };
+  return { status: body.error.data.httpStatus, text: error, body };
 }

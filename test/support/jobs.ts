@@ -14,14 +14,15 @@ type Answer<Data> = {
 /** Calls a mutation or query of `jobs.*`, whatever it answers. */
 export async function callJobs<Data>(
   procedure: "submit" | "result" | "cancel" | "retry",
-  { secret }: Pick<TestKey, "secret">,
+  { secret, origin }: { secret: string; origin?: string },
   input: Record<string, unknown>,
 ): Promise<Answer<Data>> {
+  const headers = { ...(origin !== undefined && { origin }) };
   const query = `?input=${encodeURIComponent(JSON.stringify(input))}`;
   const { response, settled } =
     procedure === "result"
-      ? await callWeir(`/trpc/jobs.result${query}`, { secret })
-      : await callWeir(`/trpc/jobs.${procedure}`, { secret, body: input });
+      ? await callWeir(`/trpc/jobs.result${query}`, { secret, headers })
+      : await callWeir(`/trpc/jobs.${procedure}`, { secret, body: input, headers });
   const { result, error } = (await response.json()) as {
     result?: { data: Data };
     error?: { message: string; data: { weir: { code: string; param: string | null } } };
@@ -112,4 +113,51 @@ export function textOf(events: readonly JobEvent[]): string {
     if (event.type === "delta") text += event.content ?? "";
   }
   return text;
+}
+
+/** How often a held upstream looks for what the test has sent, ms. */
+const lookMs = 2;
+
+/**
+ * An upstream whose streams the test writes piece by piece. An object may not wait for a promise of the test's, nor read
+ * a stream of its, so each stream is made in the object and looks for what there is to send.
+ */
+export function heldUpstream() {
+  const sent: Uint8Array[] = [];
+  let ending: "open" | "closed" | "broken" = "open";
+  let cancelled = false;
+  return {
+    /** An answer that sends all that has been sent, then what comes. */
+    answer(): Response {
+      let at = 0;
+      const body = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          while (at >= sent.length && ending === "open" && !cancelled)
+            await new Promise((go) => setTimeout(go, lookMs));
+          const next = sent[at++];
+          if (next) controller.enqueue(next.slice());
+          else if (ending === "broken") controller.error(new Error("connection reset"));
+          else controller.close();
+        },
+        cancel() {
+          cancelled = true;
+        },
+      });
+      return new Response(body, { headers: { "content-type": "text/event-stream" } });
+    },
+    /** Each text as one chunk. */
+    send(...texts: string[]): void {
+      for (const text of texts) sent.push(new TextEncoder().encode(text));
+    },
+    close(): void {
+      ending = "closed";
+    },
+    break(): void {
+      ending = "broken";
+    },
+    /** Whether the one that was reading has stopped it. */
+    get cancelled(): boolean {
+      return cancelled;
+    },
+  };
 }

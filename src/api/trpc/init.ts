@@ -47,9 +47,14 @@ const translated = t.middleware(async ({ next }) => {
   const result = await next();
   if (result.ok || (result.error.code !== "INTERNAL_SERVER_ERROR" && !(result.error.cause instanceof AppError)))
     return result;
-  const cause = toAppError(result.error.cause);
-  throw new TRPCError({ code: errorTable[cause.code].trpc, message: cause.message, cause });
+  throw toTrpc(result.error.cause);
 });
+
+/** What a use case threw, in tRPC's terms. A subscription throws it itself: middlewares do not see its events. */
+export function toTrpc(thrown: unknown): TRPCError {
+  const cause = toAppError(thrown);
+  return new TRPCError({ code: errorTable[cause.code].trpc, message: cause.message, cause });
+}
 
 export const router = t.router;
 

@@ -11,7 +11,7 @@ import {
   SubmitJobInput,
   WatchJobInput,
 } from "../../contract/jobs.ts";
-import { procedure, router } from "./init.ts";
+import { procedure, router, toTrpc } from "./init.ts";
 import { batchProcedures } from "./jobBatches.ts";
 
 const runs = procedure("completions:run");
@@ -38,9 +38,12 @@ export const jobsRouter = router({
     .input(WatchJobInput)
     .output(JobEvents)
     .subscription(async function* ({ ctx, input, signal }) {
-      const left = signal ?? ctx.signal;
-      for await (const event of ctx.useCases.jobs.watch(ctx.principal, input, left))
-        yield tracked(String(event.seq), event);
+      try {
+        for await (const event of ctx.useCases.jobs.watch(ctx.principal, input, signal ?? ctx.signal))
+          yield tracked(String(event.seq), event);
+      } catch (thrown) {
+        throw toTrpc(thrown);
+      }
     }),
 
   /** Waits up to `waitMs` (30 s) for the end; `run` is null when it has not come by then. */

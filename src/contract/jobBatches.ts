@@ -71,7 +71,10 @@ export type BatchIdInput = z.infer<typeof BatchIdInput>;
 
 const count = z.number().int().min(0);
 
-/** How many of a batch's runs are in which state, as the run log has it; deleted runs are in no count. */
+/**
+ * How many of a batch's runs are in which state, as the run log has it: a job that has just begun may count as
+ * queued for some seconds, and a deleted run does not count.
+ */
 export const BatchStatus = z.object({
   batchId: z.string(),
   createdAt: z.iso.datetime(),

@@ -6,11 +6,12 @@ import type {
   BatchTicket,
   SubmitBatchInput,
 } from "../contract/jobBatches.ts";
+import { limits } from "../contract/limits.ts";
 import type { Page } from "../contract/paging.ts";
 import type { Admit } from "./admission.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
-import { newId } from "./ids.ts";
+import { idTimeMs, newId } from "./ids.ts";
 import { renderedJobs } from "./jobBatchItems.ts";
 import type { BatchHolder, BatchObjects, BatchStore } from "./jobBatchPorts.ts";
 import { termsOf } from "./jobSpec.ts";
@@ -48,15 +49,21 @@ export function batchUseCases(ports: BatchPorts) {
       if (principal.kind === "publishable")
         throw new AppError("forbidden", "A publishable key submits its jobs one by one.");
       await ports.admit(principal);
-      const nowMs = ports.now();
+      const batch = { batchId: newId("bat", ports.now()), projectId: principal.projectId };
+      // The runs are found by the time in the batch's id.
+      const nowMs = idTimeMs(batch.batchId) ?? 0;
       const { idempotencyKey: key, ...asked } = input;
       const terms = termsOf(input, nowMs);
-      const batch = { batchId: newId("bat", nowMs), projectId: principal.projectId };
       const jobs = await renderedJobs(ports, principal, { input, terms, batchId: batch.batchId, nowMs });
       const requestDigest = await sha256Hex(canonicalJson(["jobs.submitBatch", asked]));
       const idempotency = key === undefined ? null : { key, requestDigest };
       // Before the batch is written: from then on it is started even if this Worker ends.
-      await objects.arm(batch);
+      await objects.arm(batch).catch((cause: unknown) => {
+        throw new AppError("unavailable", "The batch cannot be taken at the moment.", {
+          cause,
+          retryAfterSeconds: limits.unavailableRetryAfterSeconds,
+        });
+      });
       const held = await ports.submitBatch({ ...batch, runAtMs: terms.runAtMs, jobs, idempotency });
       if (held) return ticketOfHolder(held, requestDigest);
       await objects.start(batch).catch((cause: unknown) => ports.log("batch_not_started", { ...batch, cause }));

@@ -1,13 +1,15 @@
-import { and, asc, desc, eq, gt, isNotNull, lt, type SQL, sql } from "drizzle-orm";
+import { and, asc, desc, eq, gt, gte, isNotNull, lt, type SQL, sql } from "drizzle-orm";
 import { limits } from "../contract/limits.ts";
 import type { RunStatus } from "../contract/runs.ts";
 import { cursorOf, pageOf, startOf } from "../core/cursor.ts";
+import { idTimeMs } from "../core/ids.ts";
 import type { BatchHolder, BatchStore } from "../core/jobBatchPorts.ts";
 import type { JobReader } from "../core/jobPorts.ts";
 import type { StoredJob } from "../core/jobSpec.ts";
 import type { Database } from "./db.ts";
 import { findAnswers, findResults, fitting, resultOf } from "./jobBatchResults.ts";
 import { jobs } from "./jobSchema.ts";
+import { seqAt } from "./runRow.ts";
 import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
 
@@ -16,15 +18,15 @@ const insertJobs = `
   INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec, batch_index, item_key)
   SELECT seq, project_id, iif(item ->> 'index' = 0, ?4, NULL), iif(item ->> 'index' = 0, ?5, NULL), ?3,
     item -> 'spec', item ->> 'index', item ->> 'itemKey'
-  FROM (SELECT value AS item FROM json_each(?1)) JOIN runs ON id = item ->> 'id' AND project_id = ?2 WHERE true
+  FROM (SELECT value AS item FROM json_each(?1)) CROSS JOIN runs ON id = item ->> 'id' AND project_id = ?2 WHERE true
   ON CONFLICT DO NOTHING`;
 
-/** The run that holds a key, and with it all others of its batch, in their order. */
+/** The run that holds a key, and with it all others of its batch, in their order; these have its time of creation. */
 const membersOfKey = `
   SELECT member.id AS runId, member.batch_id AS batchId, member.created_at AS createdAtMs,
     jobs.run_at AS runAtMs, jobs.request_digest AS requestDigest
-  FROM jobs JOIN runs USING (seq)
-    JOIN runs AS member ON member.seq = runs.seq OR member.batch_id = runs.batch_id
+  FROM jobs JOIN runs USING (seq) JOIN runs AS member ON member.seq BETWEEN runs.seq AND runs.seq + 4095
+    AND (member.seq = runs.seq OR member.batch_id = runs.batch_id)
   WHERE jobs.project_id = ? AND jobs.idempotency_key = ? ORDER BY member.seq`;
 
 type Member = Omit<BatchHolder, "runIds"> & { runId: string };
@@ -34,7 +36,7 @@ function holderOf(members: readonly Member[]): BatchHolder | null {
   return first ? { ...first, runIds: members.map(({ runId }) => runId) } : null;
 }
 
-/** Batches on D1: nothing but the runs that bear their id, by `seq` in the order of their items. */
+/** Batches on D1: nothing but the runs that bear their id, by `seq` in the order of their items, without a gap. */
 export function batchStore(db: Database): BatchStore {
   return {
     async submitBatch(batch) {
@@ -112,8 +114,17 @@ export function batchStore(db: Database): BatchStore {
   };
 }
 
+/** All runs of the millisecond in which the batch was made: its own follow each other, and few others are among them. */
+function windowOf(batchId: string): { from: number; before: number } {
+  const createdAtMs = idTimeMs(batchId) ?? 0;
+  return { from: seqAt(createdAtMs), before: seqAt(createdAtMs + 1) };
+}
+
 function inBatch({ projectId, keyId }: JobReader, batchId: string): SQL | undefined {
+  const { from, before } = windowOf(batchId);
   return and(
+    gte(runs.seq, from),
+    lt(runs.seq, before),
     eq(runs.batchId, batchId),
     eq(runs.projectId, projectId),
     keyId === null ? undefined : eq(runs.keyId, keyId),

@@ -179,6 +179,7 @@ export const runs = sqliteTable(
     settledBy: integer("settled_by"),
     /** The run that this one repeats. */
     retryOf: text("retry_of"),
+    /** Runs of one batch have one time of creation, that of its id, and so are found by `seq`. */
     batchId: text("batch_id"),
   },
   (table) => [
@@ -186,8 +187,6 @@ export const runs = sqliteTable(
     index("runs_project").on(table.projectId, table.seq),
     // Live runs are few; settled ones are found through run_search.
     index("runs_live").on(table.projectId, table.seq).where(sql`status IN ('queued', 'running')`),
-    // A batch in the order of its items; most runs belong to none.
-    index("runs_batch").on(table.batchId, table.seq).where(sql`batch_id IS NOT NULL`),
   ],
 );
 

@@ -105,3 +105,19 @@ export function batchObject(batchId: string): DurableObjectStub<BatchActor> {
 export async function storedRows(): Promise<{ runs: number; jobs: number } | null> {
   return env.DB.prepare("SELECT (SELECT count(*) FROM runs) AS runs, (SELECT count(*) FROM jobs) AS jobs").first();
 }
+
+/** The batches' objects, of which one method cannot be called. */
+export function unreachable(method: string): DurableObjectNamespace {
+  return {
+    idFromName: (name: string) => env.BATCHES.idFromName(name),
+    get: (id: DurableObjectId) =>
+      new Proxy(env.BATCHES.get(id), {
+        get: (stub, name) =>
+          name === method
+            ? async () => {
+                throw new Error("unreachable");
+              }
+            : (...args: unknown[]) => Reflect.get(stub, name)(...args),
+      }),
+  } as unknown as DurableObjectNamespace;
+}

@@ -179,7 +179,7 @@ export const limits = {
   jobTickMs: 50,
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
   jobDeltaChunks: 10,
-  jobDeltaMs: 100,
+  jobDeltaMs: 120,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */
@@ -191,6 +191,8 @@ export const limits = {
   jobEventsMs: 24 * 3_600_000,
   /** Events read at a time for a watcher that lags behind. */
   watchBatchEvents: 500,
+  /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
+  watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
   watchReattachPauseMs: 100,

@@ -10,12 +10,12 @@ export type WatchPorts = {
   attach: (
     principal: Principal,
     runId: string,
-    options: WatchOptions,
+    options: Pick<WatchOptions, "afterSeq" | "follow">,
   ) => Promise<ReadableStream<Uint8Array> | readonly JobEvent[]>;
   log: (event: string, fields: Record<string, unknown>) => void;
 };
 
-export type Watched = WatchOptions & {
+export type Watched = Pick<WatchOptions, "afterSeq" | "follow"> & {
   principal: Principal;
   runId: string;
   /** Ends the watch. */

@@ -45,7 +45,8 @@ export class JobActor extends DurableObject<Env> {
   /** Takes the job in and starts it, unless it is here already. */
   async start(spec: JobSpec): Promise<void> {
     if (!this.#log.begin(spec)) return;
-    this.#alarm.within(limits.jobLeaseMs);
+    const nowMs = Date.now();
+    this.#alarm.at(spec.runAtMs > nowMs ? Math.min(spec.runAtMs, spec.deadlineAtMs) : nowMs + limits.jobLeaseMs);
     this.#told();
     this.#go();
   }
@@ -60,7 +61,10 @@ export class JobActor extends DurableObject<Env> {
 
   /** See `JobObjects.forget`. */
   async forget(reader: JobReader): Promise<void> {
-    if (this.#log.admits(reader) && this.#log.state?.recorded) await this.#clear();
+    if (!this.#log.admits(reader)) return;
+    // Its end may be in D1 while the object is about to note that.
+    if (this.#log.state?.end) await this.#work;
+    if (this.#log.state?.recorded) await this.#clear();
   }
 
   /** See `JobObjects.watch`. */

@@ -12,6 +12,7 @@ import { batchUseCases } from "../core/jobBatches.ts";
 import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
+import { openaiRunUseCases } from "../core/openaiRuns.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
 import { runUseCases } from "../core/runs.ts";
@@ -32,7 +33,7 @@ import { keyStore } from "../store/keys.ts";
 import { modelStore } from "../store/models.ts";
 import { listRuns } from "../store/runList.ts";
 import { sumUsage } from "../store/runStats.ts";
-import { deleteRun, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
+import { deleteRun, findModelAsked, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
 import { templateStore } from "../store/templates.ts";
 import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
@@ -137,19 +138,20 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     keepAlive: waitUntil,
     log,
   });
+  const jobs = jobUseCases({
+    ...prepared,
+    ...jobStore(db),
+    objects,
+    findRun: findRun(db),
+    admit,
+    log,
+    now: Date.now,
+  });
   return {
     templates,
     models,
     completions: admitted(completions, admit),
-    jobs: jobUseCases({
-      ...prepared,
-      ...jobStore(db),
-      objects,
-      findRun: findRun(db),
-      admit,
-      log,
-      now: Date.now,
-    }),
+    jobs,
     batches: batchUseCases({
       ...prepared,
       ...batchStore(db),
@@ -158,6 +160,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       log,
       now: Date.now,
     }),
+    openaiRuns: openaiRunUseCases({ jobs, findRun: findRun(db), findModelAsked: findModelAsked(db) }),
     idempotency: idempotencyUseCases({
       ...idempotencyStore(db),
       newClaimId: () => newId("req"),

@@ -74,6 +74,8 @@ export const limits = {
   silenceCommentMs: 500,
   /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
   pingMs: 15_000,
+  /** Comment on a run's silent stream of events, ms: shorter than `pingMs`, as clients count it from the last byte. */
+  eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
   /**
@@ -198,6 +200,12 @@ export const limits = {
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,
+  /** A slot that was given to a waiting job is taken up within so long, ms, or is free again: a call of its object, which looks up where its models are. */
+  slotOfferMs: 10_000,
+  /** Jobs of a project that call upstreams at a time when it sets no number: a burst must not hit the upstream's limits. */
+  concurrentJobs: 50,
+  /** Most that a project or an upstream may set: the gate, a single object, looks through its slots at every call. */
+  maxConcurrentJobs: 1_000,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

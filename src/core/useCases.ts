@@ -4,6 +4,7 @@ import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
+import type { OpenaiRunUseCases } from "./openaiRuns.ts";
 import type { RunUseCases } from "./runs.ts";
 import type { TemplateUseCases } from "./templates.ts";
 import type { UpstreamUseCases } from "./upstreamUseCases.ts";
@@ -14,6 +15,8 @@ export interface UseCases {
   completions: AdmittedCompletions;
   jobs: JobUseCases;
   batches: BatchUseCases;
+  /** Jobs and runs as the OpenAI door shows them. */
+  openaiRuns: OpenaiRunUseCases;
   idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;

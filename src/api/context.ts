@@ -8,6 +8,7 @@ import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
 import { idempotencyUseCases } from "../core/idempotency.ts";
 import { newId } from "../core/ids.ts";
+import { batchUseCases } from "../core/jobBatches.ts";
 import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
@@ -26,6 +27,7 @@ import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
+import { batchStore } from "../store/jobBatches.ts";
 import { jobStore } from "../store/jobs.ts";
 import { keyStore } from "../store/keys.ts";
 import { modelStore } from "../store/models.ts";
@@ -39,6 +41,7 @@ import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import { presentedKey } from "./auth.ts";
+import { batchObjects } from "./jobBatches.ts";
 import { jobObjects } from "./jobs.ts";
 
 /** One request's view of weir; doors take what they need from here and know nothing of storage. */
@@ -149,6 +152,14 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     models,
     completions: admitted(completions, admit),
     jobs,
+    batches: batchUseCases({
+      ...prepared,
+      ...batchStore(db),
+      batchObjects: batchObjects(env.BATCHES),
+      admit,
+      log,
+      now: Date.now,
+    }),
     openaiRuns: openaiRunUseCases({ jobs, findRun: findRun(db), findModelAsked: findModelAsked(db) }),
     idempotency: idempotencyUseCases({
       ...idempotencyStore(db),

@@ -163,6 +163,20 @@ export const limits = {
   maxJobSpecBytes: 1_900_000,
   /** Longest wait of one call for a job's result, ms; proxies give up on an answer that begins later. */
   maxJobWaitMs: 30_000,
+  /** Jobs of one batch: as many as are rendered, stored and named in one answer within a request's time. */
+  maxBatchItems: 1_000,
+  /** A caller's name for an item of a batch, characters; it stands in every row of the results. */
+  maxBatchItemKeyChars: 200,
+  /** Stored requests of one batch in all, bytes of JSON; an isolate has 128 MB and holds them twice while it writes. */
+  maxBatchBytes: 16_000_000,
+  /** One parameter of a statement, bytes of JSON; D1 takes 2 MB, and a job's stored request must fit. */
+  maxBoundJsonBytes: 1_900_000,
+  /** Answers in one page of a batch's results, bytes of JSON; 100 of the longest would not fit into an isolate. */
+  maxResultPageBytes: 4_000_000,
+  /** Jobs that a batch's object starts or cancels between two alarms: one invocation may make 50 calls on every plan. */
+  batchSliceJobs: 40,
+  /** A batch whose Worker ended right after writing it is started so long after, ms; a query of D1 may take 30 s. */
+  batchArmMs: 60_000,
   /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
   jobTickMs: 50,
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */

@@ -221,7 +221,9 @@ export function jobUseCases(ports: JobPorts) {
     const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
     if (input.version === "same" || !request?.template) {
       const { keyId, keepContents } = principal;
-      const start = { ...spec.start, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
+      // The repetition is no part of the batch.
+      const { batchId: _, ...before } = spec.start;
+      const start = { ...before, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
       return {
         ...spec,
         start: { ...start, quotaIds: quotaIdsOf(principal) },
@@ -239,7 +241,7 @@ export function jobUseCases(ports: JobPorts) {
 }
 export type JobUseCases = ReturnType<typeof jobUseCases>;
 
-function readerOf(principal: Principal): JobReader {
+export function readerOf(principal: Principal): JobReader {
   const { projectId, keyId, kind } = principal;
   return { projectId, keyId: kind === "publishable" ? keyId : null };
 }

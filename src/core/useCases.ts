@@ -1,5 +1,6 @@
 import type { AdmittedCompletions } from "./admission.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
+import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
@@ -13,6 +14,7 @@ export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;
   jobs: JobUseCases;
+  batches: BatchUseCases;
   /** Jobs and runs as the OpenAI door shows them. */
   openaiRuns: OpenaiRunUseCases;
   idempotency: IdempotencyUseCases;

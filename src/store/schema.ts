@@ -181,6 +181,8 @@ export const runs = sqliteTable(
     settledBy: integer("settled_by"),
     /** The run that this one repeats. */
     retryOf: text("retry_of"),
+    /** Runs of one batch have one time of creation, that of its id, and so are found by `seq`. */
+    batchId: text("batch_id"),
   },
   (table) => [
     uniqueIndex("runs_id").on(table.id),

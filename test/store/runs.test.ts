@@ -49,6 +49,7 @@ describe("a run that begins", () => {
         template: start.template,
         modelAsked: "large",
         retryOf: null,
+        batchId: null,
         modelAnswered: null,
         upstream: null,
         errorCode: null,

@@ -206,6 +206,14 @@ export const limits = {
   concurrentJobs: 50,
   /** Most that a project or an upstream may set: the gate, a single object, looks through its slots at every call. */
   maxConcurrentJobs: 1_000,
+  /** A run that is younger is nobody's business but its owner's, ms; neither is a job so long after it may start. */
+  sweepAfterMs: 60_000,
+  /** Longer than any relay's total time by this, ms, its row has no owner any more: room for its last writes. */
+  relaySlackMs: 300_000,
+  /** Rows that one sweep looks at, or deletes, of a kind: a sweep is one invocation, and another one follows in a minute. */
+  sweepRows: 500,
+  /** Jobs that one sweep starts: a read and a call each, and the free plan grants 50 of both to an invocation. */
+  sweepStarts: 16,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

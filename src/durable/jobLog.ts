@@ -112,6 +112,13 @@ export class JobLog {
     this.#state.recorded = true;
   }
 
+  /** D1 has lost the end that it held: it is to be put on record once more. */
+  unrecorded(spec: JobSpec): void {
+    if (!this.#state) return;
+    this.#sql.exec("UPDATE job SET spec = ?, recorded = 0", JSON.stringify(spec));
+    this.#state.recorded = false;
+  }
+
   /** The object is about to lose everything it holds. */
   clear(): void {
     this.#state = null;

@@ -193,13 +193,19 @@ export const runs = sqliteTable(
 );
 
 /** Request and answer of a run, apart so that lists stay light. */
-export const runContents = sqliteTable("run_contents", {
-  seq: integer().primaryKey(),
-  projectId: text("project_id").notNull(),
-  request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
-  answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
-  cut: integer({ mode: "boolean" }).notNull(),
-});
+export const runContents = sqliteTable(
+  "run_contents",
+  {
+    seq: integer().primaryKey(),
+    projectId: text("project_id").notNull(),
+    request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    cut: integer({ mode: "boolean" }).notNull(),
+    /** When the project's retention, as it was at the run's end, is over; null: never. */
+    expiresAt: integer("expires_at"),
+  },
+  (table) => [index("run_contents_expires").on(table.expiresAt).where(sql`expires_at IS NOT NULL`)],
+);
 
 /** Secrets are sealed (`core/secretBox.ts`); an archived upstream has none. */
 export const upstreams = sqliteTable(

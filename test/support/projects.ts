@@ -25,12 +25,14 @@ export async function insertTestKey(projectId: string, fields: KeyFields = {}): 
 }
 
 /** A project of its own in the test's database, with a secret key that has every scope. */
-export async function insertTestProject(options: { keepContents?: boolean; maxJobs?: number } = {}): Promise<TestKey> {
-  const { keepContents = true, maxJobs = null } = options;
+export async function insertTestProject(
+  options: { keepContents?: boolean; retentionDays?: number; maxJobs?: number } = {},
+): Promise<TestKey> {
+  const { keepContents = true, retentionDays = null, maxJobs = null } = options;
   const id = newId("prj");
   const made = await testKey(id, {});
   await projectStore(database(env.DB)).insertProject(
-    { id, name: "test", keepContents, retentionDays: null, maxJobs, createdAtMs: Date.now() },
+    { id, name: "test", keepContents, retentionDays, maxJobs, createdAtMs: Date.now() },
     [made.row],
   );
   const limits = { ...made.principal.limits, projectMaxJobs: maxJobs };

@@ -5,13 +5,14 @@ import { missing } from "./api/health.ts";
 import { openaiDoor } from "./api/openai/door.ts";
 import { openaiError } from "./api/openai/error.ts";
 import { openapi } from "./api/openapi.ts";
+import { sweepOnce } from "./api/sweep.ts";
 import { trpcDoor } from "./api/trpc/door.ts";
 import { trpcError } from "./api/trpc/error.ts";
 import { limits } from "./contract/limits.ts";
 import { AppError, toAppError } from "./core/errors.ts";
 import { newId } from "./core/ids.ts";
 import type { Env } from "./env.ts";
-import { logFailure } from "./log.ts";
+import { log, logFailure } from "./log.ts";
 
 type App = { Bindings: Env; Variables: { context: RequestContext } };
 
@@ -55,4 +56,13 @@ function refuse(c: Context, error: AppError, told: Told): Response {
 
 function contextOf(c: Context): RequestContext {
   return c.get("context");
+}
+
+/** What is due every minute. Never rejects: what has failed is logged, and tried again by the next call. */
+export async function onCron(env: Env): Promise<void> {
+  try {
+    await sweepOnce(env);
+  } catch (cause) {
+    log("sweep_failed", { cause });
+  }
 }

@@ -1,4 +1,4 @@
-import { createApp } from "./app.ts";
+import { createApp, onCron } from "./app.ts";
 import type { Env } from "./env.ts";
 
 // biome-ignore lint/performance/noBarrelFile: the platform finds Durable Object classes among the entry's exports
@@ -7,4 +7,4 @@ export { ProjectGate } from "./durable/projectGate.ts";
 
 const app = createApp();
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default { fetch: app.fetch, scheduled: (_controller, env) => onCron(env) } satisfies ExportedHandler<Env>;

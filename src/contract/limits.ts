@@ -167,7 +167,7 @@ export const limits = {
   jobTickMs: 50,
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
   jobDeltaChunks: 10,
-  jobDeltaMs: 100,
+  jobDeltaMs: 120,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */
@@ -179,11 +179,27 @@ export const limits = {
   jobEventsMs: 24 * 3_600_000,
   /** Events read at a time for a watcher that lags behind. */
   watchBatchEvents: 500,
+  /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
+  watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,
+  /** A slot that was given to a waiting job is taken up within so long, ms, or is free again: a call of its object, which looks up where its models are. */
+  slotOfferMs: 10_000,
+  /** Jobs of a project that call upstreams at a time when it sets no number: a burst must not hit the upstream's limits. */
+  concurrentJobs: 50,
+  /** Most that a project or an upstream may set: the gate, a single object, looks through its slots at every call. */
+  maxConcurrentJobs: 1_000,
+  /** A run that is younger is nobody's business but its owner's, ms; neither is a job so long after it may start. */
+  sweepAfterMs: 60_000,
+  /** Longer than any relay's total time by this, ms, its row has no owner any more: room for its last writes. */
+  relaySlackMs: 300_000,
+  /** Rows that one sweep looks at, or deletes, of a kind: a sweep is one invocation, and another one follows in a minute. */
+  sweepRows: 500,
+  /** Jobs that one sweep starts: a read and a call each, and the free plan grants 50 of both to an invocation. */
+  sweepStarts: 16,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
   /** Days one call of runs.stats may span, and those it spans when none were given. */

@@ -1,4 +1,5 @@
 import type { RunStatus } from "../contract/runs.ts";
+import type { FrameForm } from "./jobFrames.ts";
 import type { JobSpec, StoredJob } from "./jobSpec.ts";
 import type { RunStart } from "./runRecord.ts";
 
@@ -41,6 +42,8 @@ export type WatchOptions = {
   afterSeq: number;
   /** Whether to go on with what happens from then on, to the end; else only what has happened is told. */
   follow: boolean;
+  /** Of the stream; pings, where the form has some, come every `limits.pingMs` of silence. */
+  form: FrameForm;
 };
 
 /** A job's object, addressed by its run. Null: it knows of no such job that the reader may see. */
@@ -48,7 +51,7 @@ export type JobObjects = {
   /** Starts the job unless it is started. */
   start: (spec: JobSpec) => Promise<void>;
   /**
-   * Lines of JSON, an event each; a followed stream closes after `done`, and is broken when it closes before. `ended`:
+   * The events in the form asked for; a followed stream closes after `done`, and is broken when it closes before. `ended`:
    * there is no event after `afterSeq`, and there will be none.
    */
   watch: (

@@ -24,6 +24,8 @@ export type JobSpec = {
   outputSchema: JsonObject | null;
   keepContents: boolean;
   priority: number;
+  /** Jobs of the project that may call upstreams at a time, as it was when this one was accepted; null: the default. */
+  projectMaxJobs: number | null;
   runAtMs: number;
   deadlineAtMs: number;
   onInterrupt: OnInterrupt;
@@ -66,6 +68,7 @@ export function specOf(principal: Principal, prepared: Prepared, terms: JobTerms
     outputSchema,
     keepContents: principal.keepContents,
     priority,
+    projectMaxJobs: principal.limits.projectMaxJobs,
     runAtMs,
     deadlineAtMs: runAtMs + deadlineMs,
     onInterrupt,

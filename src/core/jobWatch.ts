@@ -10,11 +10,15 @@ export type WatchSource = ReadableStream<Uint8Array> | readonly JobEvent[];
 
 export type WatchPorts = {
   /** Rejects with an AppError, or as the object's end broke it. */
-  attach: (principal: Principal, runId: string, options: WatchOptions) => Promise<WatchSource>;
+  attach: (
+    principal: Principal,
+    runId: string,
+    options: Pick<WatchOptions, "afterSeq" | "follow">,
+  ) => Promise<WatchSource>;
   log: (event: string, fields: Record<string, unknown>) => void;
 };
 
-export type Watched = WatchOptions & {
+export type Watched = Pick<WatchOptions, "afterSeq" | "follow"> & {
   principal: Principal;
   runId: string;
   /** Where the job was attached to already; else that is done first. */

@@ -78,7 +78,8 @@ export function jobUseCases(ports: JobPorts) {
 
   const watchPorts: WatchPorts = {
     async attach(principal, runId, options) {
-      const reached = await reach(principal, runId, (reader) => objects.watch(runId, reader, options));
+      const lines = { ...options, form: "lines" } as const;
+      const reached = await reach(principal, runId, (reader) => objects.watch(runId, reader, lines));
       if ("ended" in reached) return loggedEvents(reached.ended, options.afterSeq);
       return reached.answer === "ended" ? [] : reached.answer;
     },
@@ -162,6 +163,17 @@ export function jobUseCases(ports: JobPorts) {
       return watchJob(watchPorts, { principal, runId, signal, source, ...options });
     },
 
+    /**
+     * The same as one stream in the protocol of tRPC's subscriptions, straight from the job's object; it breaks when
+     * that does. Null for a run that the object has no more to tell of.
+     */
+    async watchFrames(principal: Principal, input: WatchJobInput): Promise<ReadableStream<Uint8Array> | null> {
+      const { runId, lastEventId } = input;
+      const options = { afterSeq: Number(lastEventId ?? 0), follow: true, form: "subscription" } as const;
+      const stream = await objects.watch(runId, readerOf(principal), options);
+      return stream === "ended" ? null : stream;
+    },
+
     /** Waits up to `waitMs` for the end; else tells what there is so far. */
     async result(principal: Principal, input: JobResultInput, signal: AbortSignal): Promise<JobResult> {
       const { runId, waitMs } = input;
@@ -214,6 +226,7 @@ export function jobUseCases(ports: JobPorts) {
         ...spec,
         start: { ...start, quotaIds: quotaIdsOf(principal) },
         keepContents,
+        projectMaxJobs: principal.limits.projectMaxJobs,
         runAtMs: nowMs,
         deadlineAtMs: nowMs + terms.deadlineMs,
       };

@@ -47,7 +47,8 @@ export type RunOutcome = {
   queueMs: number | null;
   headersMs: number | null;
   firstTokenMs: number | null;
-  totalMs: number;
+  /** Null where nobody saw the end. */
+  totalMs: number | null;
   outputValid: boolean | null;
 };
 

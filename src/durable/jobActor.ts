@@ -42,12 +42,20 @@ export class JobActor extends DurableObject<Env> {
     });
   }
 
-  /** Takes the job in and starts it, unless it is here already. */
+  /**
+   * Takes the job in and starts it. One that is here already goes on if nothing moves it any more, and if it has ended,
+   * D1 is told again: whoever asks has not found its end there.
+   */
   async start(spec: JobSpec): Promise<void> {
-    if (!this.#log.begin(spec)) return;
-    this.#alarm.within(limits.jobLeaseMs);
-    this.#told();
-    this.#go();
+    if (this.#log.begin(spec)) {
+      const nowMs = Date.now();
+      this.#alarm.at(spec.runAtMs > nowMs ? Math.min(spec.runAtMs, spec.deadlineAtMs) : nowMs + limits.jobLeaseMs);
+      this.#told();
+      return this.#go();
+    }
+    const forgotten = this.#log.state?.recorded;
+    if (forgotten) this.#log.unrecorded(spec);
+    if (forgotten || !this.#taken) this.#go();
   }
 
   /** The gate lets the job in that had to wait. False: it has no use for the slot any more. */
@@ -60,7 +68,10 @@ export class JobActor extends DurableObject<Env> {
 
   /** See `JobObjects.forget`. */
   async forget(reader: JobReader): Promise<void> {
-    if (this.#log.admits(reader) && this.#log.state?.recorded) await this.#clear();
+    if (!this.#log.admits(reader)) return;
+    // Its end may be in D1 while the object is about to note that.
+    if (this.#log.state?.end) await this.#work;
+    if (this.#log.state?.recorded) await this.#clear();
   }
 
   /** See `JobObjects.watch`. */

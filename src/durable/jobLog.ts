@@ -29,8 +29,6 @@ export type JobState = {
   recorded: boolean;
 };
 
-const encoder = new TextEncoder();
-
 /**
  * A job's log in its object's SQLite: events as the lines that watchers get, numbered from 1, and the spec until the
  * job's end is on record in D1. It alone says what state the job is in; all writes are synchronous, so that looking and
@@ -39,7 +37,7 @@ const encoder = new TextEncoder();
 export class JobLog {
   readonly #sql: SqlStorage;
   #state: JobState | null = null;
-  #last: { seq: number; bytes: Uint8Array } | null = null;
+  #last: { seq: number; json: string } | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -114,6 +112,13 @@ export class JobLog {
     this.#state.recorded = true;
   }
 
+  /** D1 has lost the end that it held: it is to be put on record once more. */
+  unrecorded(spec: JobSpec): void {
+    if (!this.#state) return;
+    this.#sql.exec("UPDATE job SET spec = ?, recorded = 0", JSON.stringify(spec));
+    this.#state.recorded = false;
+  }
+
   /** The object is about to lose everything it holds. */
   clear(): void {
     this.#state = null;
@@ -128,17 +133,19 @@ export class JobLog {
     return answer;
   }
 
-  /** The lines after an event up to another one, a bounded number of them, and the number of the last of these. */
-  linesAfter(seq: number, through: number): { bytes: Uint8Array; seq: number } | null {
-    if (this.#last && this.#last.seq === seq + 1 && through === seq + 1) return this.#last;
-    const rows = this.#rows<{ seq: number; line: string }>(
-      "SELECT seq, line FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+  /** The events after one up to another, a bounded number of them, each as its JSON. */
+  eventsAfter(seq: number, through: number): { seq: number; json: string }[] {
+    return this.#rows<{ seq: number; json: string }>(
+      "SELECT seq, line AS json FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
       seq,
       through,
       limits.watchBatchEvents,
     );
-    const last = rows.at(-1);
-    return last ? { bytes: encoder.encode(rows.map(({ line }) => `${line}\n`).join("")), seq: last.seq } : null;
+  }
+
+  /** The event that was logged last, if it was by this instance of the object. */
+  get last(): { seq: number; json: string } | null {
+    return this.#last;
   }
 
   #append(event: Unnumbered<JobEvent>, aside: Aside | null): void {
@@ -147,7 +154,7 @@ export class JobLog {
     const seq = state.lastSeq + 1;
     const line = JSON.stringify({ seq, ...event });
     this.#sql.exec("INSERT INTO events VALUES (?, ?, ?)", seq, line, aside && JSON.stringify(aside));
-    this.#last = { seq, bytes: encoder.encode(`${line}\n`) };
+    this.#last = { seq, json: line };
     state.lastSeq = seq;
     fold(state, event, aside);
   }

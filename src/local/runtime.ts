@@ -31,6 +31,8 @@ export interface Runtime extends AsyncDisposable {
   /** Where a Worker beside listens. */
   urlOf: (name: string) => Promise<string>;
   database: LocalDatabase;
+  /** Does what the platform's cron would: calls the Worker's handler. Rejects when workerd has ended. */
+  runCron: () => Promise<void>;
 }
 
 /**
@@ -99,7 +101,8 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
     const url = (await miniflare.unsafeGetDirectURL()).origin;
     const database = await unlessAborted(miniflare.getD1Database("DB"), signal);
     const urlOf = async (name: string) => (await miniflare.unsafeGetDirectURL(name)).origin;
-    return { url, urlOf, database, [Symbol.asyncDispose]: dispose };
+    const runCron = async () => void (await (await miniflare.getWorker()).scheduled());
+    return { url, urlOf, database, runCron, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();
     if (thrown instanceof Error && "code" in thrown && thrown.code === "ERR_ADDRESS_IN_USE")

@@ -4,7 +4,7 @@ import { localEncryptionKey } from "./encryptionKey.ts";
 import { migrate } from "./migrate.ts";
 import { localOrigins } from "./origins.ts";
 import { requireReady } from "./readiness.ts";
-import { openRuntime } from "./runtime.ts";
+import { openRuntime, type Runtime } from "./runtime.ts";
 import { makeKeys, reuseKeys, saveSamples } from "./seed.ts";
 import { type LocalFile, openStateDir, readLocalFile, writeLocalFile } from "./state.ts";
 
@@ -19,6 +19,8 @@ export type ServerOptions = {
   log?: (line: string) => void;
   /** Ends a start that is under way; what had been started is stopped before the promise rejects. */
   signal?: AbortSignal;
+  /** How often the Worker's cron runs, ms; a minute, as wrangler.toml has it, when left out. */
+  cronMs?: number;
   /** Where bundles are kept; servers with different states may share one. */
   buildDir?: string;
 };
@@ -33,7 +35,15 @@ export interface LocalServer extends AsyncDisposable, LocalFile {
  * disposing ends every process it started. Throws a StartError for what its user can mend.
  */
 export async function startServer(options: ServerOptions): Promise<LocalServer> {
-  const { stateDir, port = 0, env = {}, log = () => {}, signal, buildDir = join(stateDir, "build") } = options;
+  const {
+    stateDir,
+    port = 0,
+    env = {},
+    log = () => {},
+    signal,
+    cronMs = 60_000,
+    buildDir = join(stateDir, "build"),
+  } = options;
   await openStateDir(stateDir);
   await makeBuildDir(buildDir);
   const worker = await buildWorker(buildDir, signal);
@@ -51,9 +61,21 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
     // Last, so that an interrupted start is taken up again by the next one.
     const file = { url: runtime.url, ...keys };
     await writeLocalFile(stateDir, file);
-    return { ...file, stateDir, [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose]() };
+    const cron = startCron(runtime, { everyMs: cronMs, log });
+    const dispose = async () => {
+      clearInterval(cron);
+      await runtime[Symbol.asyncDispose]();
+    };
+    return { ...file, stateDir, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await runtime[Symbol.asyncDispose]();
     throw thrown;
   }
+}
+
+/** The runtime on this machine runs no cron by itself. */
+function startCron({ runCron }: Runtime, { everyMs, log }: { everyMs: number; log: (line: string) => void }) {
+  return setInterval(() => {
+    runCron().catch((thrown: unknown) => log(`the cron could not be run: ${String(thrown)}`));
+  }, everyMs).unref();
 }

@@ -22,7 +22,7 @@ export function countUsage(db: Database, settled: SQL) {
         1, ${is("succeeded")}, ${is("failed")}, ${is("cancelled")}, ${is("interrupted")},
         coalesce(runs.prompt_tokens, 0), coalesce(runs.completion_tokens, 0), coalesce(runs.reasoning_tokens, 0),
         coalesce(runs.cost_micros, 0), runs.cost_micros IS NULL,
-        coalesce(runs.first_token_ms, 0), runs.first_token_ms IS NOT NULL, runs.total_ms, 1
+        coalesce(runs.first_token_ms, 0), runs.first_token_ms IS NOT NULL, coalesce(runs.total_ms, 0), runs.total_ms IS NOT NULL
         ${settled}`,
     )
     .onConflictDoUpdate({

@@ -33,7 +33,9 @@ export function runStatements(db: Database): Statements {
     ),
     contents: textOf(
       db.insert(runContents).select(sql`
-        SELECT seq, project_id, ${sql.placeholder("request")}, ${sql.placeholder("answer")}, ${sql.placeholder("cut")}
+        SELECT seq, project_id, ${sql.placeholder("request")}, ${sql.placeholder("answer")}, ${sql.placeholder("cut")},
+          (SELECT runs.created_at + coalesce(runs.total_ms, 0) + retention_days * 86400000
+            FROM projects WHERE projects.id = runs.project_id)
         FROM runs WHERE id = ${sql.placeholder("id")} AND settled_by = ${sql.placeholder("mark")}`),
     ),
     search: textOf(db.insert(runSearch).select(sql`SELECT runs.seq, item ->> 'facets', item ->> 'text' ${settledNow}`)),

@@ -19,6 +19,8 @@ export const projects = sqliteTable("projects", {
   /** Days that contents are kept; null: for ever. */
   retentionDays: integer("retention_days"),
   ...dailyBudget(),
+  /** Jobs that may call upstreams at a time; null: the default. */
+  maxJobs: integer("max_jobs"),
   createdAt: integer("created_at").notNull(),
 });
 
@@ -189,13 +191,19 @@ export const runs = sqliteTable(
 );
 
 /** Request and answer of a run, apart so that lists stay light. */
-export const runContents = sqliteTable("run_contents", {
-  seq: integer().primaryKey(),
-  projectId: text("project_id").notNull(),
-  request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
-  answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
-  cut: integer({ mode: "boolean" }).notNull(),
-});
+export const runContents = sqliteTable(
+  "run_contents",
+  {
+    seq: integer().primaryKey(),
+    projectId: text("project_id").notNull(),
+    request: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    answer: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
+    cut: integer({ mode: "boolean" }).notNull(),
+    /** When the project's retention, as it was at the run's end, is over; null: never. */
+    expiresAt: integer("expires_at"),
+  },
+  (table) => [index("run_contents_expires").on(table.expiresAt).where(sql`expires_at IS NOT NULL`)],
+);
 
 /** Secrets are sealed (`core/secretBox.ts`); an archived upstream has none. */
 export const upstreams = sqliteTable(
@@ -211,6 +219,8 @@ export const upstreams = sqliteTable(
     sealedHeaders: text("sealed_headers"),
     headerNames: text("header_names", { mode: "json" }).$type<string[]>().notNull(),
     models: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
+    /** Jobs that may call it at a time; null: as many as the project's jobs. */
+    maxJobs: integer("max_jobs"),
     createdAt: integer("created_at").notNull(),
     updatedAt: integer("updated_at").notNull(),
     archivedAt: integer("archived_at"),

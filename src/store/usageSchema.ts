@@ -87,6 +87,7 @@ export const idempotency = sqliteTable(
     primaryKey({ columns: [table.projectId, table.key] }),
     // Deleting a run takes the answer away here too.
     index("idempotency_run").on(table.projectId, table.runId).where(sql`run_id IS NOT NULL`),
+    index("idempotency_expires").on(table.expiresAt),
   ],
 );
 

@@ -12,11 +12,15 @@ type Asked = { model: string; messages: { content: string }[]; stream_options?: 
 
 /** When the other side closed an answer before its end, by the text of its first message. */
 const closedAtMs = new Map<string, number>();
+/** When a call arrived, by the text of its first message. */
+const arrivedAtMs = new Map<string, number>();
 let open = 0;
 let poured = 0;
 
 const server = createServer(async (request, response) => {
+  const atMs = nowMs();
   const asked = await bodyOf(request);
+  arrivedAtMs.set(asked.messages[0]?.content ?? "", atMs);
   if (asked.model === "json") {
     response.writeHead(200, { "content-type": "application/json", "content-length": completion.length });
     response.end(completion);
@@ -105,6 +109,11 @@ const api = {
   openStreams: () => open,
   /** What long answers have handed to their sockets so far. */
   pouredBytes: () => poured,
+  arrivals: () => {
+    const arrivals = Object.fromEntries(arrivedAtMs);
+    arrivedAtMs.clear();
+    return arrivals;
+  },
   closings: () => {
     const closings = Object.fromEntries(closedAtMs);
     closedAtMs.clear();

@@ -54,35 +54,45 @@ export type Watching = AsyncDisposable & {
   rest: () => Promise<JobEvent[]>;
 };
 
-/** Watches a job over server-sent events, as a client without tRPC would. */
+/** Watches a job over server-sent events as an EventSource does: a stream that breaks is taken up after its last id. */
 export async function watchJob(
   { secret }: Pick<TestKey, "secret">,
   runId: string,
   lastEventId?: number,
 ): Promise<Watching> {
-  const input = { runId, ...(lastEventId !== undefined && { lastEventId: String(lastEventId) }) };
-  const { response } = await callWeir(`/trpc/jobs.watch?input=${encodeURIComponent(JSON.stringify(input))}`, {
-    secret,
-  });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   const events: JobEvent[] = [];
-  let text = "";
+  let seen = lastEventId;
   let ended = false;
+  let reader = await connect();
+  let text = "";
+
+  async function connect(): Promise<ReadableStreamDefaultReader<string> | undefined> {
+    const input = { runId, ...(seen !== undefined && { lastEventId: String(seen) }) };
+    const path = `/trpc/jobs.watch?input=${encodeURIComponent(JSON.stringify(input))}`;
+    const { response } = await callWeir(path, { secret });
+    return response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  async function more(): Promise<void> {
+    const { done, value = "" } = (await reader?.read().catch(() => null)) ?? { done: true };
+    text += value;
+    const end = text.lastIndexOf("\n\n") + 2;
+    if (text.includes("event: serialized-error")) throw new Error(text);
+    ended ||= text.includes("event: return");
+    for (const data of end < 2 ? [] : eventData(text.slice(0, end))) {
+      const body = data === "" ? null : JSON.parse(data);
+      if (!body?.seq) continue;
+      seen = body.seq;
+      events.push(body);
+    }
+    text = end < 2 ? text : text.slice(end);
+    if (!done || ended) return;
+    text = "";
+    reader = await connect();
+  }
 
   async function next(): Promise<JobEvent | null> {
-    while (events.length === 0 && !ended) {
-      const { done, value = "" } = (await reader?.read()) ?? { done: true };
-      ended ||= done;
-      text += value;
-      const end = text.lastIndexOf("\n\n") + 2;
-      if (end < 2) continue;
-      if (text.includes("event: serialized-error")) throw new Error(text);
-      for (const data of eventData(text.slice(0, end))) {
-        const body = data === "" ? null : JSON.parse(data);
-        if (body?.seq) events.push(body);
-      }
-      text = text.slice(end);
-    }
+    while (events.length === 0 && !ended) await more();
     return events.shift() ?? null;
   }
 

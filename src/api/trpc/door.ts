@@ -6,6 +6,7 @@ import { readBodyText } from "../body.ts";
 import type { RequestContext } from "../context.ts";
 import { fromTrpc } from "./init.ts";
 import { appRouter } from "./router.ts";
+import { watchDirectly } from "./watch.ts";
 
 const methods = ["GET", "HEAD", "POST"];
 
@@ -17,6 +18,8 @@ export async function trpcDoor(request: Request, context: RequestContext): Promi
   const calls = new URL(request.url).pathname.split(/,|%2C/i).length;
   if (calls > limits.maxBatchCalls)
     throw new AppError("invalid_request", `A batch holds at most ${limits.maxBatchCalls} calls.`);
+  const watched = await watchDirectly(request, context);
+  if (watched) return watched;
   return fetchRequestHandler({
     endpoint: "/trpc",
     req: await checked(request),

@@ -1,0 +1,52 @@
+import { failureText } from "../../src/local/project.ts";
+import { readOptions } from "./options.ts";
+import { table } from "./table.ts";
+import { torture } from "./torture.ts";
+
+/*
+ * npm run torture: the real server, killed again and again while jobs of many shapes run on it, upstreams break, and
+ * watchers come and go; then everything it had promised is checked. Loopback only; every process ends with it.
+ */
+
+/** Longest run, ms, over what its kills take. */
+const boundMs = { short: 110_000, long: 1_200_000 };
+/** npm does not pass on every end of its own; looked at this often, ms. */
+const parentCheckMs = 500;
+const stopBoundMs = 10_000;
+const shownFaults = 40;
+
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => halt("Stopped."));
+if (process.env["npm_lifecycle_event"]) {
+  const parent = process.ppid;
+  setInterval(() => process.ppid !== parent && halt("Stopped."), parentCheckMs).unref();
+}
+
+function halt(why: string): void {
+  if (stop.signal.aborted) return;
+  stop.abort(new Error(why));
+  setTimeout(() => process.exit(1), stopBoundMs).unref();
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  const { seed, jobs, kills, short } = options;
+  console.log(`seed ${seed}: ${jobs} jobs, ${kills} kills\n`);
+  setTimeout(() => halt("It took too long."), boundMs[short ? "short" : "long"]).unref();
+  const verdict = await torture(options, stop.signal);
+  console.log(`${table(verdict)}\n`);
+  if (verdict.faults.length === 0) return console.log("Every promise was kept.");
+  for (const fault of verdict.faults.slice(0, shownFaults)) console.log(`  ${fault}`);
+  const repeat = `npm run torture -- --seed ${seed} --jobs ${jobs} --kills ${kills}${short ? " --short" : ""}`;
+  console.log(`\n${verdict.faults.length} promises were broken. The same plan again: ${repeat}`);
+  process.exitCode = 1;
+}
+
+try {
+  await main();
+} catch (thrown) {
+  console.error(stop.signal.aborted ? (stop.signal.reason as Error).message : failureText(thrown));
+  process.exitCode = 1;
+}
+// Miniflare's handler of `exit` ends workerd whatever was left.
+process.exit();

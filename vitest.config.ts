@@ -33,7 +33,7 @@ export default defineConfig({
             miniflare: {
               bindings: {
                 ...objectEnv,
-                GATE_BURST: process.env["GATE_BURST"] ?? "300",
+                GATE_BURST: process.env["GATE_BURST"] ?? "120",
                 MIGRATIONS: await readD1Migrations({ projectPath: "." }),
               },
             },

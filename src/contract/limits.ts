@@ -200,7 +200,7 @@ export const limits = {
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,
-  /** A slot that was given to a waiting job is taken up within so long, ms, or is free again: a call of its object, which looks up where its models are. */
+  /** The object of a job that is let in answers the gate's call within so long, ms, or its slot goes to the next. */
   slotOfferMs: 10_000,
   /** Jobs of a project that call upstreams at a time when it sets no number: a burst must not hit the upstream's limits. */
   concurrentJobs: 50,

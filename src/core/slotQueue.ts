@@ -67,6 +67,11 @@ export function offeredSlot(upstream: string, nowMs: number): HeldSlot {
   return { upstream, leaseUntilMs: nowMs + limits.slotOfferMs, taken: false };
 }
 
+/** A slot whose job has been called and is yet to take it up. */
+export function toldSlot(upstream: string, nowMs: number): HeldSlot {
+  return { ...takenSlot(upstream, nowMs), taken: false };
+}
+
 /** The slot as its job's word leaves it; null: as it is, for more than half of the lease is left, and a new one costs a row. */
 export function renewedSlot({ upstream, leaseUntilMs, taken }: HeldSlot, nowMs: number): HeldSlot | null {
   return taken && leaseUntilMs - nowMs > limits.slotLeaseMs / 2 ? null : takenSlot(upstream, nowMs);

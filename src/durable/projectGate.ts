@@ -63,7 +63,7 @@ export class ProjectGate extends DurableObject<Env> {
         log("job_not_admitted", { runId, cause });
         return false;
       });
-    if (!wanted) this.#turn(() => this.#slots.withdraw(runId));
+    this.#turn((nowMs) => (wanted ? this.#slots.told(runId, nowMs) : this.#slots.withdraw(runId)));
   }
 
   /** By a stub of its own: one whose call has failed is done for. */

@@ -7,6 +7,7 @@ import {
   Room,
   renewedSlot,
   takenSlot,
+  toldSlot,
   type WaitingJob,
 } from "../core/slotQueue.ts";
 
@@ -73,6 +74,15 @@ export class SlotTable {
     const renewed = renewedSlot(slot, nowMs);
     if (renewed) this.#hold(runId, renewed);
     return true;
+  }
+
+  /**
+   * The run's job knows that it has a slot: it has the time of a lease to take it up. Not stored, as the job's own word
+   * is about to be; should this instance end before, the job is called again.
+   */
+  told(runId: string, nowMs: number): void {
+    const slot = this.#held.get(runId);
+    if (slot && !slot.taken) this.#held.set(runId, toldSlot(slot.upstream, nowMs));
   }
 
   /** Takes the run's slot away, or its place in the queue. */

@@ -9,6 +9,7 @@ import {
   Room,
   renewedSlot,
   takenSlot,
+  toldSlot,
   type WaitingJob,
 } from "../../src/core/slotQueue.ts";
 
@@ -87,12 +88,14 @@ describe("a slot's lease", () => {
     const laterMs = 1_000 + limits.slotLeaseMs / 2;
     expect(renewedSlot(slot, laterMs)).toEqual(takenSlot("a", laterMs));
     expect(renewedSlot(offeredSlot("a", 1_000), 1_000)).toEqual(slot);
+    expect(renewedSlot(toldSlot("a", 1_000), 1_000)).toEqual(slot);
   });
 
   it("is over when its time has passed, sooner for a slot that its job has not taken up", () => {
     expect(isLeaked(takenSlot("a", 0), limits.slotLeaseMs - 1)).toBe(false);
     expect(isLeaked(takenSlot("a", 0), limits.slotLeaseMs)).toBe(true);
     expect(isLeaked(offeredSlot("a", 0), limits.slotOfferMs)).toBe(true);
+    expect(isLeaked(toldSlot("a", 0), limits.slotLeaseMs - 1)).toBe(false);
     expect(limits.slotOfferMs).toBeLessThan(limits.slotLeaseMs);
   });
 });

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { ProjectGate } from "../../src/durable/projectGate.ts";
 import { delta, event, type Sent, scriptUpstream } from "./call.ts";
@@ -9,6 +10,13 @@ type OfProject = { principal: { projectId: string } };
 export function gateObject({ principal }: OfProject): DurableObjectStub<ProjectGate> {
   const gates = env.GATES as DurableObjectNamespace<ProjectGate>;
   return gates.get(gates.idFromName(principal.projectId));
+}
+
+/** How many of the project's jobs wait for a slot. */
+export function countWaiting(project: OfProject): Promise<number> {
+  return runInDurableObject(gateObject(project), (_gate, { storage }) =>
+    Number(storage.sql.exec("SELECT count(*) AS n FROM queue").one()["n"]),
+  );
 }
 
 /** How many of the project's runs the log shows with this status. */

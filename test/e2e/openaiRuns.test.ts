@@ -23,12 +23,14 @@ const texts = Array.from({ length: 60 }, (_, i) => `${i} 你好🎉 `);
 const authorization = () => `Bearer ${bench.server.secretKey}`;
 const eventsUrl = (id: string) => `${line.url}/v1/runs/${id}/events`;
 
-/** One text after the other, 20 ms apart. */
-function playSlowly(): void {
+const pause = () => new Promise<void>((resolve) => setTimeout(resolve, 20));
+
+/** One text after the other, each once `after` the one before it: 20 ms unless told otherwise. */
+function playSlowly(after: (at: number) => Promise<void> = pause): void {
   bench.play(async ({ response }) => {
-    for (const content of texts) {
+    for (const [at, content] of texts.entries()) {
       sendEvent(response, chunk({ content }));
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await after(at);
     }
     sendEvent(response, chunk({}, "stop"));
     sendEvent(response, { ...chunk({}), choices: [], usage: { prompt_tokens: 1, completion_tokens: 60 } });
@@ -54,12 +56,17 @@ function contentOf({ answer }: RunObject): string {
 
 describe("a plain client that follows a run", () => {
   it("loses its connection again and again, comes back with the last id, and has the stored text byte for byte", async () => {
-    playSlowly();
+    const seen = texts.map(() => Promise.withResolvers<void>());
+    // What came is seen, what is to come is not sent yet: each of these cuts meets a client that waits.
+    playSlowly(async (at) => {
+      if (at >= 10) return pause();
+      await seen[at]?.promise;
+      line.cut();
+    });
     const { id } = await submit();
-    const cutEvery = (count: number) => count % 3 === 0 && line.cut();
-    const followed = await followRun({ url: eventsUrl(id), authorization: authorization(), onEvent: cutEvery });
-    expect(followed.losses).toBeGreaterThan(3);
-    expect(followed).toMatchObject({ text: texts.join(""), restarts: 0, done: true });
+    const onEvent = (count: number) => seen[count - 1]?.resolve();
+    const followed = await followRun({ url: eventsUrl(id), authorization: authorization(), onEvent });
+    expect(followed).toEqual({ text: texts.join(""), losses: 10, restarts: 0, done: true });
     const run = await getRun(id);
     expect(run).toMatchObject({ status: "succeeded", usage: { total_tokens: 61 }, attempts: [{ status: 200 }] });
     expect(contentOf(run)).toBe(followed.text);

@@ -83,6 +83,8 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
           resourcePersistencePath: resourceDir(options.stateDir),
           host: "127.0.0.1",
           port: 0,
+          // On miniflare's own port, which clients do not use.
+          unsafeTriggerHandlers: true,
           // Nothing is fetched from outside, nothing is sent there.
           cf: false,
           telemetry: { enabled: false },
@@ -101,7 +103,11 @@ export async function openRuntime({ worker, beside = [], log, signal, ...options
     const url = (await miniflare.unsafeGetDirectURL()).origin;
     const database = await unlessAborted(miniflare.getD1Database("DB"), signal);
     const urlOf = async (name: string) => (await miniflare.unsafeGetDirectURL(name)).origin;
-    const runCron = async () => void (await (await miniflare.getWorker()).scheduled());
+    const runCron = async () => {
+      // Not `scheduled()` of miniflare's own: that holds this process up until the handler has ended.
+      const answer = await miniflare.dispatchFetch("http://localhost/cdn-cgi/local/scheduled");
+      if (!answer.ok) throw new Error(`the cron's handler ended as ${await answer.text()}`);
+    };
     return { url, urlOf, database, runCron, [Symbol.asyncDispose]: dispose };
   } catch (thrown) {
     await dispose();

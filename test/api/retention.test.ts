@@ -55,7 +55,7 @@ it("drops what repeats a job with the job's contents", async () => {
   const project = await insertTestProject({ retentionDays: 1 });
   using _sent = scriptUpstream(hello);
   const { runId } = await submitJob(project);
-  await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+  await expect.poll(() => storedRun(runId), { timeout: 4_000 }).toMatchObject({ status: "succeeded" });
   expect((await callJobs("retry", project, { runId })).status).toBe(200);
   await sweepIn(dayMs + hourMs);
   expect(await storedContents(runId)).toBeNull();
@@ -68,7 +68,7 @@ it("drops the object of a finished job a day after its end; its watchers are ans
   const project = await insertTestProject();
   using sent = scriptUpstream(hello);
   const { runId } = await submitJob(project);
-  await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+  await expect.poll(() => storedRun(runId), { timeout: 4_000 }).toMatchObject({ status: "succeeded" });
   const tables = () =>
     runInDurableObject(jobObject(runId), (_, { storage }) => [
       ...storage.sql.exec("SELECT name FROM sqlite_master WHERE name IN ('job', 'events')"),

@@ -17,6 +17,7 @@ beforeEach(async () => {
 const hello = () => events(delta("Hel"), delta("lo"), delta("", "stop"), event("[DONE]"));
 const resultOf = async (runId: string, waitMs = 10_000) =>
   (await callJobs<JobResult>("result", project, { runId, waitMs })).data;
+const patient = { timeout: 4_000 };
 const usage = () => usageOf(project.principal.projectId);
 
 /** Submits a job whose object cannot be reached. */
@@ -36,7 +37,7 @@ describe("fault 23: a job that is on record and was not started", () => {
     await sweepIn(minuteMs / 2);
     expect(sent).toHaveLength(0);
     await sweepIn(2 * minuteMs);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     expect(await resultOf(runId)).toMatchObject({ status: "succeeded", content: "Hello" });
     expect(sent).toHaveLength(1);
     expect(await usage()).toMatchObject({ runs: 1 });
@@ -49,12 +50,12 @@ describe("fault 23: a job that is on record and was not started", () => {
     expect(sent).toHaveLength(0);
     await laterBy(hourMs + 2 * minuteMs, async () => {
       await sweepNow();
-      await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+      await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     });
     expect(sent).toHaveLength(1);
   });
 
-  it("is found behind more jobs than one sweep starts", async () => {
+  it("is found behind more jobs than one sweep starts", { timeout: 20_000 }, async () => {
     using sent = scriptUpstream(hello);
     const delayed = await Promise.all(Array.from({ length: 20 }, () => submitJob(project, { delayMs: dayMs })));
     const runId = await submitUnstarted();
@@ -64,9 +65,9 @@ describe("fault 23: a job that is on record and was not started", () => {
       .run();
     await sweepIn(2 * minuteMs);
     await sweepIn(2 * minuteMs);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     expect(sent).toHaveLength(1);
-    for (const { runId: waiting } of delayed) await callJobs("cancel", project, { runId: waiting });
+    await Promise.all(delayed.map((waiting) => callJobs("cancel", project, { runId: waiting.runId })));
   });
 });
 
@@ -103,7 +104,7 @@ describe("fault 22: an end that D1 does not hold", () => {
   it("of a job: its object puts it on record again", async () => {
     using sent = scriptUpstream(hello);
     const { runId } = await submitJob(project);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     const before = await storedContents(runId);
     // As after a restore of the database to a moment before the end.
     const { projectId } = project.principal;
@@ -114,7 +115,7 @@ describe("fault 22: an end that D1 does not hold", () => {
       env.DB.prepare("UPDATE runs SET status = 'queued', settled_by = NULL WHERE id = ?").bind(runId),
     ]);
     await sweepIn(2 * minuteMs);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     expect(await storedContents(runId)).toEqual(before);
     expect(await usage()).toMatchObject({ runs: 1 });
     expect(sent).toHaveLength(1);
@@ -135,7 +136,7 @@ describe("fault 26: the sweeper and the alarm race", () => {
     const told = await watching.rest();
     await race();
     expect(told.map(({ type }) => type)).toEqual(["status", "status", "delta", "done"]);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     expect(sent).toHaveLength(1);
     expect(await usage()).toMatchObject({ runs: 1 });
   });

@@ -85,18 +85,19 @@ async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<JobEv
 export type Accepted = Pick<JobTicket, "runId">;
 
 export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
 }
 
 /** Does something until weir answers it, whatever happens to weir meanwhile. */
 export async function insist<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-  for (;;) {
+  for (let waitMs = 50; ; waitMs = Math.min(1_000, waitMs * 2)) {
     signal.throwIfAborted();
     try {
       return await work();
     } catch (thrown) {
       if (thrown instanceof Refused && !thrown.passing) throw thrown;
-      await pause(100);
+      // Apart from each other, as hundreds may be waiting.
+      await pause(waitMs * (0.5 + Math.random()));
     }
   }
 }

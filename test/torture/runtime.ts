@@ -39,7 +39,7 @@ export async function startMortal({ upstreamUrl, signal }: MortalOptions): Promi
     UPSTREAM_CIRCUIT_FAILURES: "1000000",
   };
   const log = (line: string) => {
-    const event = /"event":"(\w+)"/.exec(line)?.[1] ?? line.slice(0, 200);
+    const event = /"event":"(\w+)"/.exec(line)?.[1] ?? line.split(/[;=]/, 1).join("").slice(0, 80);
     logged.set(event, (logged.get(event) ?? 0) + 1);
   };
   const open = (port: number) => openRuntime({ worker, stateDir, port, bindings, log, signal });

@@ -50,26 +50,29 @@ export async function torture(options: Options, signal: AbortSignal): Promise<Ve
   }
 }
 
-async function play({ mortal, upstream, client, signal }: Stage, plan: Plan) {
+async function play({ mortal, upstream, client, signal }: Stage, { jobs, outages, livesMs }: Plan) {
   const deaths: Death[] = [];
-  const timers = plan.outages.map(({ atMs, forMs }) => setTimeout(() => upstream.breakFor(forMs), atMs));
-  const played = plan.jobs.map(async (job) => {
-    await pause(job.atMs);
-    signal.throwIfAborted();
-    return playJob(client, job, signal);
-  });
-  try {
-    for (const lifeMs of plan.livesMs) {
-      await pause(lifeMs);
+  const played: Promise<Witness>[] = [];
+  const due = [
+    ...jobs.map((job) => ({ atMs: job.atMs, begin: () => void played.push(playJob(client, job, signal)) })),
+    ...outages.map(({ atMs, forMs }) => ({ atMs, begin: () => upstream.breakFor(forMs) })),
+  ].toSorted((a, b) => a.atMs - b.atMs);
+  let livedMs = 0;
+  for (const lifeMs of livesMs) {
+    const beganMs = performance.now();
+    for (let next = due[0]; next && next.atMs < livedMs + lifeMs; next = due[0]) {
+      await pause(beganMs + next.atMs - livedMs - performance.now());
       signal.throwIfAborted();
-      const atMs = await mortal.killAndRestart();
-      deaths.push({ atMs, backAtMs: Date.now() });
-      if (deaths.length % killsTold === 0) console.log(`${deaths.length} kills`);
+      due.shift()?.begin();
     }
-    return { witnesses: await Promise.all(played), deaths };
-  } finally {
-    for (const timer of timers) clearTimeout(timer);
+    await pause(beganMs + lifeMs - performance.now());
+    livedMs += lifeMs;
+    const atMs = await mortal.killAndRestart();
+    deaths.push({ atMs, backAtMs: Date.now() });
+    if (deaths.length % killsTold === 0) console.log(`${deaths.length} kills`);
   }
+  for (const { begin } of due) begin();
+  return { witnesses: await Promise.all(played), deaths };
 }
 
 /** Resolves with the runs that have not ended in time. */

@@ -30,7 +30,13 @@ export default defineConfig({
           cloudflareTest(async () => ({
             main: "./src/index.ts",
             wrangler: { configPath: "./wrangler.toml" },
-            miniflare: { bindings: { ...objectEnv, MIGRATIONS: await readD1Migrations({ projectPath: "." }) } },
+            miniflare: {
+              bindings: {
+                ...objectEnv,
+                GATE_BURST: process.env["GATE_BURST"] ?? "120",
+                MIGRATIONS: await readD1Migrations({ projectPath: "." }),
+              },
+            },
           })),
         ],
         test: {

@@ -8,6 +8,8 @@ export interface Env {
   JOBS: DurableObjectNamespace;
   /** A project's gate each, by the project's id. */
   GATES: DurableObjectNamespace;
+  /** A batch of jobs each, by its id. */
+  BATCHES: DurableObjectNamespace;
   /** Requests a minute of keys that have a rate, one binding a rate. */
   RATE_LIMIT_60: RateLimit;
   RATE_LIMIT_600: RateLimit;
@@ -69,7 +71,7 @@ export function settingsOf(env: Env): Settings {
   if (!env.DB) throw new Error("DB: the D1 binding is missing");
   for (const name of ["RATE_LIMIT_60", "RATE_LIMIT_600", "RATE_LIMIT_6000"] as const)
     if (!env[name]) throw new Error(`${name}: the rate-limit binding is missing`);
-  for (const name of ["JOBS", "GATES"] as const)
+  for (const name of ["JOBS", "GATES", "BATCHES"] as const)
     if (!env[name]) throw new Error(`${name}: the Durable Object binding is missing`);
   const parsed = Settings.safeParse(env);
   if (!parsed.success)

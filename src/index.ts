@@ -2,6 +2,7 @@ import { createApp, onCron } from "./app.ts";
 import type { Env } from "./env.ts";
 
 // biome-ignore lint/performance/noBarrelFile: the platform finds Durable Object classes among the entry's exports
+export { BatchActor } from "./durable/batchActor.ts";
 export { JobActor } from "./durable/jobActor.ts";
 export { ProjectGate } from "./durable/projectGate.ts";
 

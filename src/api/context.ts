@@ -8,12 +8,14 @@ import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
 import { idempotencyUseCases } from "../core/idempotency.ts";
 import { newId } from "../core/ids.ts";
+import { batchUseCases } from "../core/jobBatches.ts";
 import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
+import { openaiRunUseCases } from "../core/openaiRuns.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
-import { runUseCases } from "../core/runs.ts";
+import { findRecordedRun, runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
@@ -25,12 +27,13 @@ import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
+import { batchStore } from "../store/jobBatches.ts";
 import { jobStore } from "../store/jobs.ts";
 import { keyStore } from "../store/keys.ts";
 import { modelStore } from "../store/models.ts";
 import { listRuns } from "../store/runList.ts";
 import { sumUsage } from "../store/runStats.ts";
-import { deleteRun, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
+import { deleteRun, findModelAsked, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
 import { templateStore } from "../store/templates.ts";
 import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
@@ -38,6 +41,7 @@ import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import { presentedKey } from "./auth.ts";
+import { batchObjects } from "./jobBatches.ts";
 import { jobObjects } from "./jobs.ts";
 
 /** One request's view of weir; doors take what they need from here and know nothing of storage. */
@@ -134,19 +138,29 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     keepAlive: waitUntil,
     log,
   });
+  const jobs = jobUseCases({
+    ...prepared,
+    ...jobStore(db),
+    objects,
+    findRun: findRecordedRun(findRun(db), Date.now),
+    admit,
+    log,
+    now: Date.now,
+  });
   return {
     templates,
     models,
     completions: admitted(completions, admit),
-    jobs: jobUseCases({
+    jobs,
+    batches: batchUseCases({
       ...prepared,
-      ...jobStore(db),
-      objects,
-      findRun: findRun(db),
+      ...batchStore(db),
+      batchObjects: batchObjects(env.BATCHES),
       admit,
       log,
       now: Date.now,
     }),
+    openaiRuns: openaiRunUseCases({ jobs, findRun: findRun(db), findModelAsked: findModelAsked(db) }),
     idempotency: idempotencyUseCases({
       ...idempotencyStore(db),
       newClaimId: () => newId("req"),

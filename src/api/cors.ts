@@ -14,6 +14,7 @@ const exposedHeaders = [
   "x-weir-run-id",
   "x-request-id",
   "retry-after",
+  "location",
   "idempotency-replayed",
   "x-ratelimit-limit-requests",
   "x-ratelimit-limit-tokens",

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { JsonObject } from "../contract/chat.ts";
 import { ChatCompletionRequest } from "../contract/completions.ts";
 import { ErrorEnvelope, errorTable } from "../contract/errors.ts";
+import { BackgroundChatRequest, RunObject } from "../contract/openaiRuns.ts";
 
 const ModelObject = z.object({
   id: z.string(),
@@ -32,6 +33,49 @@ function failures(): Record<string, unknown> {
   );
 }
 
+/** A relay's body and a job's in one; that a job has one choice is no matter of the other. */
+const { n: _, ...jobFields } = BackgroundChatRequest.shape;
+const ChatRequest = z.looseObject({ ...jobFields, ...ChatCompletionRequest.shape });
+const header = (description: string) => ({ description, schema: { type: "string" } });
+const eventStream = { "text/event-stream": { schema: { type: "string" } } };
+const runId = { name: "id", in: "path", required: true, schema: { type: "string" } };
+const job = { ...json(RunObject, "A job, with `background: true`"), headers: { location: header("The run") } };
+
+/** Jobs, and runs of any kind. */
+const runPaths = () => ({
+  "/v1/runs/{id}": {
+    get: {
+      summary: "A run's status, and its answer or what there is of it",
+      parameters: [runId],
+      responses: { "200": json(RunObject, "The run"), ...failures() },
+    },
+  },
+  "/v1/runs/{id}/events": {
+    get: {
+      summary: "A run's answer as it comes, from the start or after an event",
+      parameters: [
+        runId,
+        { name: "Last-Event-ID", in: "header", ...header("Id of the last event seen") },
+        { name: "after", in: "query", ...header("The same, where no header can be sent; the header has precedence") },
+      ],
+      responses: {
+        "200": {
+          description: "Events of `chat.completion.chunk` with ids; `restart` where the text begins anew",
+          content: eventStream,
+        },
+        ...failures(),
+      },
+    },
+  },
+  "/v1/runs/{id}/cancel": {
+    post: {
+      summary: "Ends a job with what has arrived",
+      parameters: [runId],
+      responses: { "200": json(RunObject, "The run as it has ended, by this or before"), ...failures() },
+    },
+  },
+});
+
 let document: object | undefined;
 
 /** OpenAPI 3 of the HTTP doors, described from the schemas that check them; built once per isolate. */
@@ -45,20 +89,19 @@ export function openapi(): object {
       "/v1/chat/completions": {
         post: {
           summary: "Runs a completion, of messages or of a stored template",
-          requestBody: { required: true, content: { "application/json": { schema: schemaOf(ChatCompletionRequest) } } },
+          requestBody: { required: true, content: { "application/json": { schema: schemaOf(ChatRequest) } } },
           responses: {
             "200": {
               description: "The upstream's answer: JSON, or events of `chat.completion.chunk` when `stream` is true",
               headers: { "x-weir-run-id": { schema: { type: "string" } } },
-              content: {
-                "application/json": { schema: schemaOf(JsonObject) },
-                "text/event-stream": { schema: { type: "string" } },
-              },
+              content: { "application/json": { schema: schemaOf(JsonObject) }, ...eventStream },
             },
+            "202": job,
             ...failures(),
           },
         },
       },
+      ...runPaths(),
       "/v1/models": {
         get: { summary: "Models", responses: { "200": json(ModelsAnswer, "All models"), ...failures() } },
       },

@@ -94,11 +94,19 @@ export const ChatCompletionRequest = CompletionParams.extend({
   fallbacks: Fallbacks.optional(),
   timeouts: CallTimeouts.optional(),
   metadata: Metadata.optional(),
+  /** True: a job, see `BackgroundChatRequest`. */
+  background: z.boolean().optional(),
 })
   .catchall(z.unknown())
   .refine((body) => body.model !== undefined || body.prompt !== undefined, {
     message: "`model` (or `prompt`) is required",
     path: ["model"],
+  })
+  .superRefine((body, context) => {
+    // Whoever asks for a delay must not be answered at once. `priority` is no such field: some upstreams know it.
+    for (const name of ["delay_ms", "run_at", "deadline_ms", "on_interrupt"])
+      if (body[name] !== undefined && body.background !== true)
+        context.addIssue({ code: "custom", path: [name], message: "needs `background: true`" });
   });
 export type ChatCompletionRequest = z.infer<typeof ChatCompletionRequest>;
 

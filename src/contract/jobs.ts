@@ -17,6 +17,9 @@ export const IdempotencyKey = z
   .regex(/^[\x20-\x7e]+$/, { message: "must be printable ASCII characters" })
   .max(limits.maxIdempotencyKeyChars);
 
+/** Jobs of a project, or of those that an upstream serves, that may call upstreams at a time. */
+export const MaxJobs = z.number().int().min(1).max(limits.maxConcurrentJobs);
+
 /** A completion that outlives its caller; the fields of `completions.create` and how it is to be run. */
 export const SubmitJobInput = CreateCompletionInput.safeExtend({
   /** Unique per project: submitting the same request again under it answers with the same run. */

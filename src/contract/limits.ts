@@ -74,6 +74,8 @@ export const limits = {
   silenceCommentMs: 500,
   /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
   pingMs: 15_000,
+  /** Comment on a run's silent stream of events, ms: shorter than `pingMs`, as clients count it from the last byte. */
+  eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
   /**
@@ -161,6 +163,20 @@ export const limits = {
   maxJobSpecBytes: 1_900_000,
   /** Longest wait of one call for a job's result, ms; proxies give up on an answer that begins later. */
   maxJobWaitMs: 30_000,
+  /** Jobs of one batch: as many as are rendered, stored and named in one answer within a request's time. */
+  maxBatchItems: 1_000,
+  /** A caller's name for an item of a batch, characters; it stands in every row of the results. */
+  maxBatchItemKeyChars: 200,
+  /** Stored requests of one batch in all, bytes of JSON; an isolate has 128 MB and holds them twice while it writes. */
+  maxBatchBytes: 16_000_000,
+  /** One parameter of a statement, bytes of JSON; D1 takes 2 MB, and a job's stored request must fit. */
+  maxBoundJsonBytes: 1_900_000,
+  /** Answers in one page of a batch's results, bytes of JSON; 100 of the longest would not fit into an isolate. */
+  maxResultPageBytes: 4_000_000,
+  /** Jobs that a batch's object starts or cancels between two alarms: one invocation may make 50 calls on every plan. */
+  batchSliceJobs: 40,
+  /** A batch whose Worker ended right after writing it is started so long after, ms; a query of D1 may take 30 s. */
+  batchArmMs: 60_000,
   /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
   jobTickMs: 50,
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
@@ -184,6 +200,12 @@ export const limits = {
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,
+  /** The object of a job that is let in answers the gate's call within so long, ms, or its slot goes to the next. */
+  slotOfferMs: 10_000,
+  /** Jobs of a project that call upstreams at a time when it sets no number: a burst must not hit the upstream's limits. */
+  concurrentJobs: 50,
+  /** Most that a project or an upstream may set: the gate, a single object, looks through its slots at every call. */
+  maxConcurrentJobs: 1_000,
   /** A run that is younger is nobody's business but its owner's, ms; neither is a job so long after it may start. */
   sweepAfterMs: 60_000,
   /** Longer than any relay's total time by this, ms, its row has no owner any more: room for its last writes. */

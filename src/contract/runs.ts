@@ -62,6 +62,8 @@ export const Run = z.object({
     .nullable(),
   /** The run that this one repeats. */
   retryOf: z.string().nullable(),
+  /** The batch that it was submitted with. */
+  batchId: z.string().nullable(),
   modelAsked: z.string(),
   modelAnswered: z.string().nullable(),
   upstream: z.string().nullable(),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { ErrorCode } from "./errors.ts";
+import { MaxJobs } from "./jobs.ts";
 import { limits } from "./limits.ts";
 import { PageInput, page } from "./paging.ts";
 
@@ -70,6 +71,8 @@ export const Upstream = z.object({
   /** Names of the headers sent along, lower case. */
   headers: z.array(z.string()),
   models: z.record(z.string(), z.string()),
+  /** Jobs that may call it at a time; null: as many as the project's jobs. */
+  maxJobs: z.number().int().nullable(),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
   archived: z.boolean(),
@@ -84,6 +87,8 @@ export const CreateUpstreamInput = z.strictObject({
   apiKey: ApiKey.optional(),
   headers: Headers.default({}),
   models: ModelMapping.default({}),
+  /** Jobs that may call it at a time; null: as many as the project's jobs. */
+  maxJobs: MaxJobs.nullable().default(null),
 });
 export type CreateUpstreamInput = z.infer<typeof CreateUpstreamInput>;
 
@@ -104,6 +109,7 @@ export const UpdateUpstreamInput = z.strictObject({
   headers: Headers.optional(),
   /** The whole mapping from now on. */
   models: ModelMapping.optional(),
+  maxJobs: MaxJobs.nullable().optional(),
 });
 export type UpdateUpstreamInput = z.infer<typeof UpdateUpstreamInput>;
 

@@ -54,9 +54,10 @@ export function fromCreateInput(input: CreateCompletionInput): CompletionRequest
   };
 }
 
-/** A body of the OpenAI door. Metadata stays with weir; all other fields go upstream as they are. */
+/** A body of the OpenAI door. Metadata and `background` stay with weir; all other fields go upstream as they are. */
 export function fromChatRequest(body: ChatCompletionRequest): CompletionRequest {
-  const { model, messages, prompt, stream, stream_options, metadata, fallbacks, timeouts, ...fields } = body;
+  const { model, messages, prompt, stream, stream_options, metadata, fallbacks, timeouts, ...rest } = body;
+  const { background: _, ...fields } = rest;
   const named = model?.startsWith(templateModel) ? parseTemplateModel(model) : null;
   if (named && prompt)
     throw new AppError("invalid_request", "prompt: `model` names a template already", { param: "prompt" });

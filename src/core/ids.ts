@@ -1,6 +1,19 @@
 import { decodeTime, monotonicFactory } from "ulidx";
 
-export type IdPrefix = "run" | "tpl" | "ver" | "key" | "prj" | "trg" | "evt" | "end" | "dlv" | "ups" | "lbm" | "req";
+export type IdPrefix =
+  | "run"
+  | "tpl"
+  | "ver"
+  | "key"
+  | "prj"
+  | "trg"
+  | "evt"
+  | "end"
+  | "dlv"
+  | "ups"
+  | "lbm"
+  | "req"
+  | "bat";
 
 const ulid = monotonicFactory();
 

@@ -24,6 +24,8 @@ export type JobSpec = {
   outputSchema: JsonObject | null;
   keepContents: boolean;
   priority: number;
+  /** Jobs of the project that may call upstreams at a time, as it was when this one was accepted; null: the default. */
+  projectMaxJobs: number | null;
   runAtMs: number;
   deadlineAtMs: number;
   onInterrupt: OnInterrupt;
@@ -40,7 +42,10 @@ export type JobTerms = {
   onInterrupt: OnInterrupt;
 };
 
-export function termsOf(input: SubmitJobInput, nowMs: number): JobTerms {
+/** How a caller asks for a job to be run. */
+export type JobOptions = Pick<SubmitJobInput, "priority" | "delayMs" | "runAt" | "deadlineMs" | "onInterrupt">;
+
+export function termsOf(input: JobOptions, nowMs: number): JobTerms {
   const asked = input.runAt === undefined ? nowMs + (input.delayMs ?? 0) : Date.parse(input.runAt);
   const runAtMs = Math.max(nowMs, asked);
   if (runAtMs > nowMs + limits.maxJobDelayMs)
@@ -63,6 +68,7 @@ export function specOf(principal: Principal, prepared: Prepared, terms: JobTerms
     outputSchema,
     keepContents: principal.keepContents,
     priority,
+    projectMaxJobs: principal.limits.projectMaxJobs,
     runAtMs,
     deadlineAtMs: runAtMs + deadlineMs,
     onInterrupt,

@@ -5,19 +5,24 @@ import type { WatchOptions } from "./jobPorts.ts";
 import type { Principal } from "./principal.ts";
 import { sleep } from "./retry.ts";
 
+/** The job's lines from its object, or its events from the run log. */
+export type WatchSource = ReadableStream<Uint8Array> | readonly JobEvent[];
+
 export type WatchPorts = {
-  /** The job's lines from its object, or its events from the run log; rejects with an AppError, or as the object's end broke it. */
+  /** Rejects with an AppError, or as the object's end broke it. */
   attach: (
     principal: Principal,
     runId: string,
     options: Pick<WatchOptions, "afterSeq" | "follow">,
-  ) => Promise<ReadableStream<Uint8Array> | readonly JobEvent[]>;
+  ) => Promise<WatchSource>;
   log: (event: string, fields: Record<string, unknown>) => void;
 };
 
 export type Watched = Pick<WatchOptions, "afterSeq" | "follow"> & {
   principal: Principal;
   runId: string;
+  /** Where the job was attached to already; else that is done first. */
+  source?: WatchSource | undefined;
   /** Ends the watch. */
   signal: AbortSignal;
 };
@@ -28,10 +33,11 @@ export type Watched = Pick<WatchOptions, "afterSeq" | "follow"> & {
  */
 export async function* watchJob(ports: WatchPorts, watched: Watched): AsyncGenerator<JobEvent, void> {
   const { principal, runId, signal, follow } = watched;
-  let { afterSeq } = watched;
+  let { afterSeq, source: attached } = watched;
   for (let failures = 0; !signal.aborted; ) {
     try {
-      const source = await ports.attach(principal, runId, { afterSeq, follow });
+      const source = attached ?? (await ports.attach(principal, runId, { afterSeq, follow }));
+      attached = undefined;
       let done = !("getReader" in source && follow);
       for await (const event of "getReader" in source ? eventsOf(source, signal) : source) {
         failures = 0;

@@ -9,7 +9,7 @@ import type {
   WatchJobInput,
 } from "../contract/jobs.ts";
 import type { RunWithContents } from "../contract/runs.ts";
-import type { Admit } from "./admission.ts";
+import type { AdmissionHeaders, Admit } from "./admission.ts";
 import { ToldAnswer } from "./answerDelta.ts";
 import { quotaIdsOf } from "./budgets.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
@@ -18,11 +18,12 @@ import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore } from "./jobPorts.ts";
-import { type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
+import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import { type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
 import { type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
+import type { RunStart } from "./runRecord.ts";
 import type { FindRun } from "./runs.ts";
 
 export type JobPorts = PreparePorts &
@@ -34,6 +35,18 @@ export type JobPorts = PreparePorts &
     /** Milliseconds since the epoch. */
     now: () => number;
   };
+
+/** A job as a door asks for it. */
+export type JobRequest = {
+  request: CompletionRequest;
+  options: JobOptions;
+  idempotencyKey: string | undefined;
+  /** What decides whether two requests under one key are the same. */
+  canonical: unknown;
+};
+
+/** An accepted job, how it begins, and what the caller is told of its limits. */
+export type AcceptedJob = { ticket: JobTicket; start: RunStart; headers: AdmissionHeaders };
 
 /**
  * Durable completions: submitting, watching, cancelling and repeating them. A foreign run is `not_found`; so is, for a
@@ -101,18 +114,29 @@ export function jobUseCases(ports: JobPorts) {
     return specOf(principal, prepared, terms);
   }
 
+  /**
+   * Accepts a job: from then on it reaches exactly one end. Validates and renders first, so that bad input costs
+   * nothing. The same request under the same idempotency key is the same run, another one a `conflict`.
+   */
+  async function submitRequest(principal: Principal, asked: JobRequest): Promise<AcceptedJob> {
+    const { options, idempotencyKey: key, canonical } = asked;
+    const headers = await ports.admit(principal);
+    if (principal.kind === "publishable") checkPublishable(options);
+    const request = { ...asked.request, stream: true };
+    const spec = await rendered(principal, request, termsOf(options, ports.now()));
+    const ticket = await accept({ spec, request: request.template && request }, { key, canonical });
+    return { ticket, start: spec.start, headers };
+  }
+
   return {
-    /**
-     * Accepts a job: from then on it reaches exactly one end. Validates and renders first, so that bad input costs
-     * nothing. The same request under the same idempotency key is the same run, another one a `conflict`.
-     */
+    submitRequest,
+
+    /** `submitRequest` of an input of `jobs.submit`. */
     async submit(principal: Principal, input: SubmitJobInput): Promise<JobTicket> {
-      await ports.admit(principal);
-      if (principal.kind === "publishable") checkPublishable(input);
-      const { idempotencyKey: key, ...asked } = input;
-      const request = { ...fromCreateInput(input), stream: true };
-      const spec = await rendered(principal, request, termsOf(input, ports.now()));
-      return accept({ spec, request: request.template && request }, { key, canonical: ["jobs.submit", asked] });
+      const { idempotencyKey, ...asked } = input;
+      const request = fromCreateInput(input);
+      const canonical = ["jobs.submit", asked];
+      return (await submitRequest(principal, { request, options: input, idempotencyKey, canonical })).ticket;
     },
 
     /**
@@ -124,6 +148,19 @@ export function jobUseCases(ports: JobPorts) {
       const { runId, lastEventId } = input;
       const options = { afterSeq: Number(lastEventId ?? 0), follow: true };
       return watchJob(watchPorts, { principal, runId, signal, ...options });
+    },
+
+    /** `watch`, once the job has been reached: what it cannot be watched for rejects, so that a status can tell it. */
+    async openWatch(principal: Principal, input: WatchJobInput, signal: AbortSignal) {
+      const { runId, lastEventId } = input;
+      const options = { afterSeq: Number(lastEventId ?? 0), follow: true };
+      const source = await watchPorts.attach(principal, runId, options).catch((thrown: unknown) => {
+        if (thrown instanceof AppError) throw thrown;
+        // The watch tries again.
+        ports.log("watch_broke", { runId, cause: thrown });
+        return undefined;
+      });
+      return watchJob(watchPorts, { principal, runId, signal, source, ...options });
     },
 
     /**
@@ -184,11 +221,14 @@ export function jobUseCases(ports: JobPorts) {
     const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
     if (input.version === "same" || !request?.template) {
       const { keyId, keepContents } = principal;
-      const start = { ...spec.start, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
+      // The repetition is no part of the batch.
+      const { batchId: _, ...before } = spec.start;
+      const start = { ...before, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
       return {
         ...spec,
         start: { ...start, quotaIds: quotaIdsOf(principal) },
         keepContents,
+        projectMaxJobs: principal.limits.projectMaxJobs,
         runAtMs: nowMs,
         deadlineAtMs: nowMs + terms.deadlineMs,
       };
@@ -201,13 +241,13 @@ export function jobUseCases(ports: JobPorts) {
 }
 export type JobUseCases = ReturnType<typeof jobUseCases>;
 
-function readerOf(principal: Principal): JobReader {
+export function readerOf(principal: Principal): JobReader {
   const { projectId, keyId, kind } = principal;
   return { projectId, keyId: kind === "publishable" ? keyId : null };
 }
 
 /** Its holder must not push itself before the project's own jobs, nor fill the queue for days. */
-function checkPublishable(input: SubmitJobInput): void {
+function checkPublishable(input: JobOptions): void {
   const refuse = (param: string) =>
     new AppError("forbidden", `${param}: a publishable key's jobs run as soon as they can`, { param });
   if (input.priority !== 0) throw refuse("priority");

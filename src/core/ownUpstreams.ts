@@ -22,6 +22,8 @@ export type OwnUpstream = {
   baseUrl: string;
   /** Model as asked → model on the wire. */
   models: ReadonlyMap<string, string>;
+  /** Jobs that may call it at a time; null: as many as the project's jobs. */
+  maxJobs: number | null;
   /** Decrypts when first asked, then remembers; throws `unavailable` when that cannot be done. */
   secrets: () => Promise<UpstreamSecrets>;
 };
@@ -59,13 +61,14 @@ export function findOwnUpstreams({ findActive, box, cache }: OwnUpstreamPorts): 
 }
 
 function ownUpstream(stored: StoredUpstream, box: SecretBox): OwnUpstream {
-  const { name, baseUrl, models } = stored.upstream;
+  const { name, baseUrl, models, maxJobs } = stored.upstream;
   // The value, not its promise: another request must not wait for this one's work.
   let opened: UpstreamSecrets | null = null;
   return {
     name,
     baseUrl,
     models: new Map(Object.entries(models)),
+    maxJobs,
     async secrets() {
       opened ??= await openSecrets(stored, box);
       return opened;

@@ -4,6 +4,7 @@ import type { Selector, Variables, VersionContent } from "../contract/templates.
 import type { Candidate } from "./attempts.ts";
 import { quotaIdsOf } from "./budgets.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
+import { atPlace } from "./errorPlaces.ts";
 import { AppError, toAppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { isObject } from "./json.ts";
@@ -151,20 +152,8 @@ async function fill(
     const rendered = renderPrompt(resolved, split.variables, request.messages);
     return { resolved, ...rendered, metadata: split.metadata };
   } catch (thrown) {
-    throw renamed(thrown, request.params);
+    throw atPlace(thrown, request.params);
   }
-}
-
-/** The use cases name `template`, `version` and `variables.X`; at each door these have a place of their own. */
-function renamed(thrown: unknown, places: CompletionRequest["params"]): unknown {
-  if (!(thrown instanceof AppError) || thrown.param === null) return thrown;
-  const [first = "", ...rest] = thrown.param.split(".");
-  const place = Object.entries(places).find(([name]) => name === first)?.[1];
-  if (place === undefined || place === first) return thrown;
-  const param = [place, ...rest].join(".");
-  const message = thrown.message.replace(`${thrown.param}:`, `${param}:`);
-  const { code, details } = thrown;
-  return new AppError(code, message, { param, cause: thrown, ...(details && { details }) });
 }
 
 /** Metadata that bears the name of a declared variable is that variable, read as the type its schema gives. */

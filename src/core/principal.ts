@@ -26,4 +26,6 @@ export type KeyLimits = {
   key: DailyBudget | null;
   /** Shared by all keys of the project. */
   project: DailyBudget | null;
+  /** Jobs of the project that may call upstreams at a time; null: `limits.concurrentJobs`. */
+  projectMaxJobs: number | null;
 };

@@ -27,6 +27,8 @@ export type RunStart = {
   metadata: Metadata;
   /** The job that it repeats. */
   retryOf?: string;
+  /** The batch that it was submitted with. */
+  batchId?: string;
   /** Quotas it counts against besides the daily usage. */
   quotaIds?: readonly string[];
 };

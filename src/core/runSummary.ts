@@ -14,6 +14,7 @@ export function runSummary(start: RunStart, outcome: RunOutcome): Run {
     template: start.template,
     modelAsked: start.modelAsked,
     retryOf: start.retryOf ?? null,
+    batchId: start.batchId ?? null,
     metadata: start.metadata,
     ...how,
     timings: { queueMs, headersMs, firstTokenMs, totalMs },

@@ -33,14 +33,10 @@ export type RunUseCases = ReturnType<typeof runUseCases>;
 
 /** Reading, rating and deleting the run log of the caller's project. Foreign ids are `not_found`. */
 export function runUseCases(ports: RunPorts) {
-  /** A run's answer may be with its caller before its row is with D1: asks again while the id is that young. */
   async function whenRecorded<Found>(id: string, find: () => Promise<Found | null>): Promise<Found> {
-    for (;;) {
-      const found = await find();
-      if (found !== null) return found;
-      if (!isYoung(id, ports.now())) throw notFound(id);
-      await new Promise((resolve) => setTimeout(resolve, limits.recordPollMs));
-    }
+    const found = await awaitRecord(id, ports.now, find);
+    if (found === null) throw notFound(id);
+    return found;
   }
 
   return {
@@ -83,6 +79,20 @@ export function runUseCases(ports: RunPorts) {
         throw new AppError("conflict", `The run ${id} has not ended; it can be deleted once it has.`, { param: "id" });
     },
   };
+}
+
+/** `find` for callers who may have a run's answer before its row is with D1. */
+export function findRecordedRun(find: FindRun, now: () => number): FindRun {
+  return (projectId, id) => awaitRecord(id, now, () => find(projectId, id));
+}
+
+/** Asks again while the id is so young that what bears it may be on its way into the log. */
+async function awaitRecord<Found>(id: string, now: () => number, find: () => Promise<Found | null>) {
+  for (;;) {
+    const found = await find();
+    if (found !== null || !isYoung(id, now())) return found;
+    await new Promise((resolve) => setTimeout(resolve, limits.recordPollMs));
+  }
 }
 
 function isYoung(id: string, nowMs: number): boolean {

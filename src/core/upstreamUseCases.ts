@@ -50,6 +50,7 @@ export type UpstreamChange = SealedFields & {
   name?: string;
   baseUrl?: string;
   models?: Record<string, string>;
+  maxJobs?: number | null;
 };
 
 type SealedFields = {
@@ -104,6 +105,7 @@ export function upstreamUseCases(ports: UpstreamPorts) {
         keyHint: key?.hint ?? null,
         headers: headers?.names ?? [],
         models: input.models,
+        maxJobs: input.maxJobs,
         createdAt: now,
         updatedAt: now,
         archived: false,
@@ -145,6 +147,7 @@ export function upstreamUseCases(ports: UpstreamPorts) {
           ...secrets,
           ...(input.name !== undefined && { name: input.name }),
           ...(input.models !== undefined && { models: input.models }),
+          ...(input.maxJobs !== undefined && { maxJobs: input.maxJobs }),
         },
       );
       ports.forgetUpstreams(projectId);
@@ -158,7 +161,8 @@ export function upstreamUseCases(ports: UpstreamPorts) {
       const { name, baseUrl, models } = stored.upstream;
       const model = new Map(Object.entries(models)).get(input.model) ?? input.model;
       const address = addressed(baseUrl, await openSecrets(stored, ports.box));
-      return testRoute(ports, { ...address, upstream: name, model, simulated: false, shared: false, reasoning: false });
+      const known = { simulated: false, shared: false, reasoning: false, maxJobs: null };
+      return testRoute(ports, { ...address, ...known, upstream: name, model });
     },
 
     /** For good: its secrets are dropped, its name is free. Again is a no-op. */

@@ -16,6 +16,8 @@ export type Route = {
   headers: Readonly<Record<string, string>>;
   /** A reasoning model thinks before its first token: its timers are longer. */
   reasoning: boolean;
+  /** The project's jobs that may call it at a time; null: as many as the project's jobs. */
+  maxJobs: number | null;
   /** The address, its host, the key and the headers' values. */
   secrets: readonly string[];
 };

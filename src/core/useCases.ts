@@ -1,8 +1,10 @@
 import type { AdmittedCompletions } from "./admission.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
+import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { KeyUseCases } from "./keys.ts";
 import type { ModelUseCases } from "./models.ts";
+import type { OpenaiRunUseCases } from "./openaiRuns.ts";
 import type { RunUseCases } from "./runs.ts";
 import type { TemplateUseCases } from "./templates.ts";
 import type { UpstreamUseCases } from "./upstreamUseCases.ts";
@@ -12,6 +14,9 @@ export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;
   jobs: JobUseCases;
+  batches: BatchUseCases;
+  /** Jobs and runs as the OpenAI door shows them. */
+  openaiRuns: OpenaiRunUseCases;
   idempotency: IdempotencyUseCases;
   runs: RunUseCases;
   models: ModelUseCases;

@@ -83,8 +83,9 @@ export class JobActor extends DurableObject<Env> {
     return this.#watchers.watch(options);
   }
 
-  /** See `JobObjects.cancel`. */
-  async cancel(reader: JobReader): Promise<RunStatus | null> {
+  /** See `JobObjects.cancel`. With the spec of a job that may never have been started, that one ends without running. */
+  async cancel(reader: JobReader, unstarted?: JobSpec): Promise<RunStatus | null> {
+    if (unstarted && this.#log.begin(unstarted)) this.#alarm.within(limits.jobLeaseMs);
     if (!this.#log.admits(reader)) return null;
     await this.#driver.stop(new AppError("cancelled", "The job was cancelled."));
     this.#go();

@@ -130,7 +130,9 @@ export class JobDriver {
   async #hasSlot(spec: JobSpec, [first]: readonly [Candidate, ...Candidate[]]): Promise<boolean> {
     const { start, priority, deadlineAtMs } = spec;
     const { bindings, alarm } = this.#parts;
-    const request = { priority, acceptedAtMs: start.createdAtMs, upstream: first.route.upstream };
+    const { upstream, maxJobs } = first.route;
+    const bounds = { project: spec.projectMaxJobs, upstream: maxJobs };
+    const request = { priority, acceptedAtMs: start.createdAtMs, upstream, maxJobs: bounds };
     const admission = await bindings.slotsOf(start.projectId).requestSlot(start.id, request);
     // The gate calls; should it have forgotten, the job asks again.
     if (admission === "waiting") alarm.at(Math.min(Date.now() + limits.slotLeaseMs, deadlineAtMs));

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { MaxJobs } from "../contract/jobs.ts";
 import { CostPerDay, TokensPerDay } from "../contract/keys.ts";
 import { limits } from "../contract/limits.ts";
 import type { Cost } from "../contract/runs.ts";
@@ -16,7 +17,7 @@ import { runWrangler } from "./wrangler.ts";
 
 const usage =
   "npm run bootstrap -- [--remote] [--project NAME] [--no-contents] [--retention-days N] " +
-  "[--tokens-per-day N] [--cost-per-day 20.50CNY]";
+  "[--tokens-per-day N] [--cost-per-day 20.50CNY] [--max-jobs N]";
 
 /** A hundred years; more is a slip. */
 const maxRetentionDays = 36_500;
@@ -70,6 +71,15 @@ function cost(text: string | undefined): Cost | null | undefined {
   throw new StartError(`--cost-per-day must be an amount with its currency, as in 20.50CNY, or none, not ${text}.`);
 }
 
+/** `none` sets it back to the default. */
+function jobs(text: string | undefined): number | null | undefined {
+  if (text === undefined) return undefined;
+  if (text === "none") return null;
+  const parsed = MaxJobs.safeParse(/^\d{1,6}$/.test(text) ? Number(text) : Number.NaN);
+  if (parsed.success) return parsed.data;
+  throw new StartError(`--max-jobs must be a whole number from 1 to ${limits.maxConcurrentJobs} or none, not ${text}.`);
+}
+
 await runMain(async () => {
   const options = commandOptions(usage, {
     remote: { type: "boolean", default: false },
@@ -78,6 +88,7 @@ await runMain(async () => {
     "retention-days": { type: "string" },
     "tokens-per-day": { type: "string" },
     "cost-per-day": { type: "string" },
+    "max-jobs": { type: "string" },
   });
   const name = options.project;
   if (name.trim() === "" || name.length > 100)
@@ -87,6 +98,7 @@ await runMain(async () => {
     retentionDays: days(options["retention-days"]),
     tokensPerDay: tokens(options["tokens-per-day"]),
     costPerDay: cost(options["cost-per-day"]),
+    maxJobs: jobs(options["max-jobs"]),
   });
   const key = await newSecretKey("bootstrap");
   await (options.remote ? writeRemotely : writeLocally)(project, key.owned);

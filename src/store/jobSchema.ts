@@ -14,6 +14,9 @@ export const jobs = sqliteTable(
     runAt: integer("run_at").notNull(),
     /** What starts the job, and what repeats it: a `StoredJob`. Null once its contents are not kept any more. */
     spec: text(),
+    /** Place among the items of the run's batch, from 0, and the caller's name for it; null outside of batches. */
+    batchIndex: integer("batch_index"),
+    itemKey: text("item_key"),
   },
   (table) => [
     uniqueIndex("jobs_key").on(table.projectId, table.idempotencyKey).where(sql`idempotency_key IS NOT NULL`),

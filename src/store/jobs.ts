@@ -6,9 +6,9 @@ import { jobs } from "./jobSchema.ts";
 import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
 
-/** Every column, in the order of jobSchema.ts; nothing where another run holds the key, as then there is no such run. */
-const insertJob = `INSERT INTO jobs SELECT seq, project_id, ?, ?, ?, ? FROM runs WHERE id = ? AND project_id = ?
-  ON CONFLICT DO NOTHING`;
+/** Nothing where another run holds the key, as then there is no such run. */
+const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec)
+  SELECT seq, project_id, ?, ?, ?, ? FROM runs WHERE id = ? AND project_id = ? ON CONFLICT DO NOTHING`;
 
 const holderOf = (
   condition: string,

@@ -35,6 +35,7 @@ export function keyStore(db: Database) {
             requestsPerMinute: knownRate(row.key.requestsPerMinute),
             key: budgetOf(row.key),
             project: budgetOf(row.project),
+            projectMaxJobs: row.project.maxJobs,
           },
         },
         digest: row.key.digest,

@@ -13,6 +13,8 @@ export type NewProject = {
   keepContents: boolean;
   /** Null: contents are kept for ever. */
   retentionDays: number | null;
+  /** Jobs that may call upstreams at a time; null: the default. */
+  maxJobs: number | null;
   createdAtMs: number;
 };
 
@@ -25,6 +27,8 @@ export type NamedProject = Pick<NewProject, "id" | "name" | "createdAtMs"> & {
     /** Null takes a budget away. */
     tokensPerDay?: number | null | undefined;
     costPerDay?: Cost | null | undefined;
+    /** Null: the default. */
+    maxJobs?: number | null | undefined;
   };
 };
 
@@ -80,6 +84,7 @@ export function openProjectQueries(
         tokensPerDay: sql`NULL`.as("tokens_per_day"),
         costPerDayMicros: sql`NULL`.as("cost_per_day_micros"),
         costPerDayCurrency: sql`NULL`.as("cost_per_day_currency"),
+        maxJobs: sql`NULL`.as("max_jobs"),
         createdAt: sql`${createdAtMs}`.as("created_at"),
       })
       .from(sql`(SELECT 1)`)

@@ -86,6 +86,7 @@ export function startValues(start: RunStart) {
     modelAsked: start.modelAsked,
     metadata: JSON.stringify(start.metadata),
     retryOf: start.retryOf,
+    batchId: start.batchId,
     malformed: false,
     usageSource: "unknown",
   };

@@ -122,6 +122,14 @@ export function findRun(db: Database): FindRun {
   };
 }
 
+/** The model that a run asked for; null where there is no such run. */
+export function findModelAsked(db: Database) {
+  return async (projectId: string, id: string): Promise<string | null> => {
+    const row = await db.select({ model: runs.modelAsked }).from(runs).where(owned(projectId, id)).get();
+    return row?.model ?? null;
+  };
+}
+
 /** Replaces score and comment of a run, live or settled. */
 export function rateRun(db: Database): RateRun {
   return async (projectId, id, rating) => {

@@ -19,6 +19,8 @@ export const projects = sqliteTable("projects", {
   /** Days that contents are kept; null: for ever. */
   retentionDays: integer("retention_days"),
   ...dailyBudget(),
+  /** Jobs that may call upstreams at a time; null: the default. */
+  maxJobs: integer("max_jobs"),
   createdAt: integer("created_at").notNull(),
 });
 
@@ -179,6 +181,8 @@ export const runs = sqliteTable(
     settledBy: integer("settled_by"),
     /** The run that this one repeats. */
     retryOf: text("retry_of"),
+    /** Runs of one batch have one time of creation, that of its id, and so are found by `seq`. */
+    batchId: text("batch_id"),
   },
   (table) => [
     uniqueIndex("runs_id").on(table.id),
@@ -217,6 +221,8 @@ export const upstreams = sqliteTable(
     sealedHeaders: text("sealed_headers"),
     headerNames: text("header_names", { mode: "json" }).$type<string[]>().notNull(),
     models: text({ mode: "json" }).$type<Record<string, string>>().notNull(),
+    /** Jobs that may call it at a time; null: as many as the project's jobs. */
+    maxJobs: integer("max_jobs"),
     createdAt: integer("created_at").notNull(),
     updatedAt: integer("updated_at").notNull(),
     archivedAt: integer("archived_at"),

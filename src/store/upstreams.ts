@@ -57,6 +57,7 @@ export function upstreamStore(db: Database) {
           sealedHeaders,
           headerNames: upstream.headers,
           models: upstream.models,
+          maxJobs: upstream.maxJobs,
           createdAt: Date.parse(upstream.createdAt),
           updatedAt: Date.parse(upstream.updatedAt),
         })
@@ -69,7 +70,7 @@ export function upstreamStore(db: Database) {
       { projectId, id }: { projectId: string; id: string },
       change: UpstreamChange,
     ): Promise<Upstream | null> {
-      const { key, headers, name, baseUrl, models } = change;
+      const { key, headers, name, baseUrl, models, maxJobs } = change;
       const other = alias(upstreams, "other");
       const namesakes = db
         .select({ one: sql`1` })
@@ -84,6 +85,7 @@ export function upstreamStore(db: Database) {
           ...(name !== undefined && { name }),
           ...(baseUrl !== undefined && { baseUrl }),
           ...(models !== undefined && { models }),
+          ...(maxJobs !== undefined && { maxJobs }),
           ...(key !== undefined && { sealedKey: key?.sealed ?? null, keyHint: key?.hint ?? null }),
           ...(headers !== undefined && { sealedHeaders: headers.sealed, headerNames: headers.names }),
         })
@@ -133,6 +135,7 @@ function toUpstream(row: Row): Upstream {
     keyHint: row.keyHint,
     headers: row.headerNames,
     models: row.models,
+    maxJobs: row.maxJobs,
     createdAt: iso(row.createdAt),
     updatedAt: iso(row.updatedAt),
     archived: row.archivedAt !== null,

@@ -7,6 +7,7 @@ export type GroupOptions<Item, Result> = {
   weigh: (item: Item) => number;
 };
 
+/** Its promises are made by the request that waits for them: the runtime resumes it as itself, whoever resolves them. */
 type Waiting<Item, Result> = {
   item: Item;
   bytes: number;

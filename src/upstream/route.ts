@@ -31,10 +31,11 @@ export function routeModel({ baseUrl, apiKey, simulator, models, ownUpstreams }:
       if (own.model === "") return null;
       const address = addressed(upstream.baseUrl, await upstream.secrets());
       const reasoning = reasons(model) || reasons(own.model);
-      return { ...address, upstream: upstream.name, model: own.model, simulated: false, shared: false, reasoning };
+      const { name, maxJobs } = upstream;
+      return { ...address, upstream: name, model: own.model, simulated: false, shared: false, reasoning, maxJobs };
     }
     const wireName = named ?? model;
-    const common = { model: wireName, headers: {}, reasoning: reasons(wireName) };
+    const common = { model: wireName, headers: {}, reasoning: reasons(wireName), maxJobs: null };
     if (wireName === "") return null;
     if (model.startsWith(simulatorPrefix)) return simulator ? { ...common, ...simulatorRoute } : null;
     if (!baseUrl) return null;

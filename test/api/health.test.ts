@@ -35,6 +35,9 @@ describe("/openapi.json", () => {
     };
     expect(Object.keys(document.paths)).toEqual([
       "/v1/chat/completions",
+      "/v1/runs/{id}",
+      "/v1/runs/{id}/events",
+      "/v1/runs/{id}/cancel",
       "/v1/models",
       "/v1/models/{id}",
       "/healthz",
@@ -42,6 +45,8 @@ describe("/openapi.json", () => {
     ]);
     const body = document.paths["/v1/chat/completions"]?.["post"]?.requestBody?.content["application/json"]?.schema;
     expect(body?.properties).toMatchObject({ temperature: { minimum: 0, maximum: 2 }, prompt: expect.any(Object) });
+    expect(body?.properties).toMatchObject({ background: { type: "boolean" }, delay_ms: { type: "integer" } });
+    expect(body?.properties).not.toHaveProperty("n");
     for (const path of ["/healthz", "/readyz", "/openapi.json"])
       expect((await callWeir(path)).response.headers.get("content-type")).toContain("application/json");
   });

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import type { BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import { database } from "../../src/store/db.ts";
 import { openRun, settleRun } from "../../src/store/runs.ts";
@@ -59,6 +60,13 @@ async function finishedJob(): Promise<string> {
   return runId;
 }
 
+async function finishedBatch(): Promise<string> {
+  const batch = { model: "sim/echo", messages: [{ role: "user", content: mark }], items: [{ key: mark }] };
+  const { batchId, runIds } = (await done("jobs.submitBatch", owner, batch)) as BatchTicket;
+  await vi.waitUntil(async () => (await storedRun(runIds[0] ?? null))?.["status"] === "succeeded");
+  return batchId;
+}
+
 beforeAll(async () => {
   owner = await insertTestProject();
   stranger = await insertTestProject();
@@ -84,6 +92,7 @@ beforeAll(async () => {
     runId: await insertRun(names.template, true),
     liveRunId: await insertRun(names.template, false),
     jobId: await finishedJob(),
+    batchId: await finishedBatch(),
     keyId: spare.principal.keyId,
     upstreamId,
   };

@@ -113,6 +113,20 @@ describe("changing an upstream", () => {
     expect((await done<Upstream>("upstreams.update", { id, models: {} })).models).toEqual({});
   });
 
+  it("sets and takes away how many jobs may call it at a time, and keeps it else", async () => {
+    const { create, done, refusal } = await upstreamProject();
+    const { id, maxJobs } = await create({ maxJobs: 5 });
+    expect(maxJobs).toBe(5);
+    expect(await done("upstreams.update", { id, name: "new" })).toMatchObject({ maxJobs: 5 });
+    expect(await done("upstreams.update", { id, maxJobs: null })).toMatchObject({ maxJobs: null });
+    expect(await done("upstreams.list", {})).toMatchObject({ items: [{ maxJobs: null }] });
+    for (const number of [0, 1.5, limits.maxConcurrentJobs + 1])
+      expect(await refusal("upstreams.update", { id, maxJobs: number })).toMatchObject({
+        code: "invalid_request",
+        param: "maxJobs",
+      });
+  });
+
   it("holds for the next call", async () => {
     using calls = scriptUpstream(() => completion("Hi"));
     const { secret, create, done } = await upstreamProject();

@@ -36,6 +36,7 @@ async function aSpec(fields: object = {}): Promise<JobSpec> {
         apiKey: "sk-secret",
         headers: { "x-token": "secret-token" },
         reasoning: false,
+        maxJobs: null,
         secrets: ["sk-secret"],
       }),
       timeouts: { headersMs: 1, firstTokenMs: null, idleMs: null, totalMs: 1, firstEventHoldMs: 1 },

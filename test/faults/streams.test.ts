@@ -224,7 +224,8 @@ describe.each([
       expect((await relayed(...pieces)).text).toBe(whole.text);
     };
     await fc.assert(fc.asyncProperty(places, split), { numRuns: 40 });
-  });
+    // Each of them waits for its record.
+  }, 20_000);
 });
 
 it("fault 11: comments are no data: alone they are an empty stream", async () => {

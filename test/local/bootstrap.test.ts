@@ -76,7 +76,9 @@ it.each([
   ["--cost-per-day", "20"],
   ["--cost-per-day", "0CNY"],
   ["--cost-per-day", "1.0000001CNY"],
-])("refuses the budget %s=%s, in one line that names both", async (option, value) => {
+  ["--max-jobs", "0"],
+  ["--max-jobs", "1e2"],
+])("refuses the limit %s=%s, in one line that names both", async (option, value) => {
   await using command = startCommand("node", ["src/local/start.mjs", "bootstrap", `${option}=${value}`]);
   expect(await command.ended).toBe(1);
   expect(command.output().trim().split("\n")).toHaveLength(1);
@@ -117,17 +119,17 @@ async function migrated(): Promise<DatabaseSync> {
 it("makes a project once, changes only the settings it is given, and adds a key each time", async () => {
   const database = await migrated();
   const name = "o'neil?; DROP TABLE keys";
-  const projects = () => database.prepare("SELECT name, keep_contents, retention_days FROM projects").all();
+  const projects = () => database.prepare("SELECT name, keep_contents, retention_days, max_jobs FROM projects").all();
   const open = async (settings = {}) => {
     const { owned } = await newSecretKey("test");
     database.exec(openProjectSql(namedProject(name, settings), [owned]));
   };
   await open();
-  expect(projects()).toEqual([{ name, keep_contents: 1, retention_days: null }]);
+  expect(projects()).toEqual([{ name, keep_contents: 1, retention_days: null, max_jobs: null }]);
   await open({ retentionDays: 30 });
-  await open({ keepContents: false });
+  await open({ keepContents: false, maxJobs: 7 });
   await open();
-  expect(projects()).toEqual([{ name, keep_contents: 0, retention_days: 30 }]);
+  expect(projects()).toEqual([{ name, keep_contents: 0, retention_days: 30, max_jobs: 7 }]);
   const keys = "SELECT count(*) AS n FROM keys JOIN projects ON projects.id = keys.project_id";
   expect(database.prepare(keys).get()).toEqual({ n: 4 });
 });

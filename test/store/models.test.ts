@@ -32,6 +32,7 @@ const ownUpstream = (name: string, models: Record<string, string>): OwnUpstream 
   name,
   baseUrl: "https://own.test/v1",
   models: new Map(Object.entries(models)),
+  maxJobs: null,
   secrets: async () => ({ apiKey: null, headers: {} }),
 });
 let own: OwnUpstream[] = [];

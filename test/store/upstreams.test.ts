@@ -39,7 +39,7 @@ beforeEach(async () => {
 });
 
 const create = (name: string, fields: { apiKey?: string; models?: Record<string, string> } = {}) =>
-  useCases.create(owner, { name, baseUrl: "https://acme.test/v1", headers: {}, models: {}, ...fields });
+  useCases.create(owner, { name, baseUrl: "https://acme.test/v1", headers: {}, models: {}, maxJobs: null, ...fields });
 
 /** Rows as they would be after `count` upstreams were made and archived. */
 async function insertArchived(projectId: string, count: number): Promise<void> {

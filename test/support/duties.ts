@@ -11,6 +11,7 @@ export type Things = {
   runId: string;
   liveRunId: string;
   jobId: string;
+  batchId: string;
   keyId: string;
   upstreamId: string;
 };
@@ -29,6 +30,7 @@ export type Duty = {
 const byRun = (extra: object = {}) => ({
   names: ({ runId, liveRunId, jobId }: Things) => [runId, liveRunId, jobId].map((id) => ({ runId: id, ...extra })),
 });
+const byBatch = () => ({ names: ({ batchId }: Things) => [{ batchId }] });
 const byTemplate = (extra: object = {}) => ({ names: ({ template }: Things) => [{ name: template, ...extra }] });
 const including = (snippet: string) => ({
   messages: [{ role: "user", content: `{{> ${snippet}}}` }],
@@ -70,6 +72,15 @@ export const duties: Record<string, Duty> = {
   "jobs.result": byRun({ waitMs: 0 }),
   "jobs.cancel": byRun(),
   "jobs.retry": byRun(),
+  "jobs.submitBatch": {
+    names: ({ template }) => [
+      { template, items: [{ variables: { name: "x" } }] },
+      { template, version: 1, items: [{}] },
+    ],
+  },
+  "jobs.batch": byBatch(),
+  "jobs.batchResults": byBatch(),
+  "jobs.cancelBatch": byBatch(),
   "runs.list": {
     lists: ({ template, keyId }) => [
       {},
@@ -126,6 +137,7 @@ export const nobodys = (): Things => ({
   runId: newId("run"),
   liveRunId: newId("run"),
   jobId: newId("run"),
+  batchId: newId("bat"),
   keyId: newId("key"),
   upstreamId: newId("ups"),
 });

@@ -6,6 +6,8 @@ declare global {
   namespace Cloudflare {
     interface Env extends WorkerEnv {
       MIGRATIONS: D1Migration[];
+      /** Jobs of the burst that the gate is tested with. */
+      GATE_BURST: string;
     }
   }
 }

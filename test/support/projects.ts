@@ -12,7 +12,7 @@ export type TestKey = { secret: string; principal: Principal };
 
 /** The limits of a key that has none. */
 export function unlimited(quotaId = "key_1"): KeyLimits {
-  return { quotaId, requestsPerMinute: null, key: null, project: null };
+  return { quotaId, requestsPerMinute: null, key: null, project: null, projectMaxJobs: null };
 }
 
 type KeyFields = Partial<NewKey["key"]>;
@@ -26,16 +26,17 @@ export async function insertTestKey(projectId: string, fields: KeyFields = {}): 
 
 /** A project of its own in the test's database, with a secret key that has every scope. */
 export async function insertTestProject(
-  options: { keepContents?: boolean; retentionDays?: number } = {},
+  options: { keepContents?: boolean; retentionDays?: number; maxJobs?: number } = {},
 ): Promise<TestKey> {
-  const keepContents = options.keepContents ?? true;
+  const { keepContents = true, retentionDays = null, maxJobs = null } = options;
   const id = newId("prj");
   const made = await testKey(id, {});
   await projectStore(database(env.DB)).insertProject(
-    { id, name: "test", keepContents, retentionDays: options.retentionDays ?? null, createdAtMs: Date.now() },
+    { id, name: "test", keepContents, retentionDays, maxJobs, createdAtMs: Date.now() },
     [made.row],
   );
-  return { secret: made.secret, principal: { ...made.principal, keepContents } };
+  const limits = { ...made.principal.limits, projectMaxJobs: maxJobs };
+  return { secret: made.secret, principal: { ...made.principal, keepContents, limits } };
 }
 
 async function testKey(projectId: string, fields: KeyFields): Promise<TestKey & { row: NewKey }> {

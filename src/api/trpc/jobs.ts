@@ -12,6 +12,7 @@ import {
   WatchJobInput,
 } from "../../contract/jobs.ts";
 import { procedure, router, toTrpc } from "./init.ts";
+import { batchProcedures } from "./jobBatches.ts";
 
 const runs = procedure("completions:run");
 
@@ -62,4 +63,6 @@ export const jobsRouter = router({
     .input(RetryJobInput)
     .output(JobTicket)
     .mutation(({ ctx, input }) => ctx.useCases.jobs.retry(ctx.principal, input)),
+
+  ...batchProcedures,
 });

@@ -1,29 +1,25 @@
 import { type Context, Hono } from "hono";
-import { ChatCompletionRequest } from "../contract/completions.ts";
-import type { Model } from "../contract/models.ts";
-import type { Scope } from "../contract/scopes.ts";
-import { fromChatRequest } from "../core/completionRequest.ts";
-import { AppError, errorEnvelope, invalidRequest, toAppError } from "../core/errors.ts";
-import { idempotencyKey, type KeptAnswer } from "../core/idempotency.ts";
-import type { Principal } from "../core/principal.ts";
-import { readJsonObject } from "./body.ts";
-import type { RequestContext, Told } from "./context.ts";
+import { ChatCompletionRequest } from "../../contract/completions.ts";
+import type { Model } from "../../contract/models.ts";
+import { fromChatRequest } from "../../core/completionRequest.ts";
+import { AppError, toAppError } from "../../core/errors.ts";
+import { idempotencyKey, type KeptAnswer } from "../../core/idempotency.ts";
+import { readJsonObject } from "../body.ts";
+import type { RequestContext } from "../context.ts";
+import { openaiError } from "./error.ts";
+import { allowed, parseBody, refuseMethod } from "./request.ts";
+import { runInBackground, runRoutes } from "./runs.ts";
 
 /** The OpenAI-compatible door, mounted on /v1. */
 export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
   const door = new Hono();
 
-  async function allowed(context: RequestContext, scope: Scope): Promise<Principal> {
-    const principal = await context.authenticate();
-    if (!principal.scopes.includes(scope)) throw new AppError("forbidden", `This key lacks the scope ${scope}.`);
-    return principal;
-  }
-
   door.post("/chat/completions", async (c) => {
     const context = contextOf(c);
     const principal = await allowed(context, "completions:run");
     const raw = await readJsonObject(c.req.raw);
-    const request = fromChatRequest(parseBody(raw));
+    if (raw["background"] === true) return runInBackground(context, principal, c.req.raw.headers, raw);
+    const request = fromChatRequest(parseBody(ChatCompletionRequest, raw));
     const relay = () => context.useCases.completions.relay(principal, request, context.signal);
     // A stream is not kept: clients that set the header on every call get it, unprotected.
     const key = request.stream ? null : idempotencyKey(c.req.raw.headers.get("idempotency-key"));
@@ -51,6 +47,7 @@ export function openaiDoor(contextOf: (c: Context) => RequestContext): Hono {
     return c.json(openaiModel(model));
   });
 
+  door.route("/runs", runRoutes(contextOf));
   door.all("/chat/completions", (c) => refuseMethod(c, "POST"));
   door.all("/models/:id{.+}?", (c) => refuseMethod(c, "GET"));
   door.notFound(() => {
@@ -95,33 +92,7 @@ function replayed({ status, body, runId, model }: KeptAnswer): Response {
   });
 }
 
-/** `null` counts as absent for the fields we know; the others are the upstream's to read. */
-function parseBody(raw: Record<string, unknown>): ChatCompletionRequest {
-  const known = ChatCompletionRequest.shape;
-  const body = Object.fromEntries(Object.entries(raw).filter(([name, value]) => value !== null || !(name in known)));
-  const parsed = ChatCompletionRequest.safeParse(body);
-  if (!parsed.success) throw invalidRequest(parsed.error);
-  return parsed.data;
-}
-
 function openaiModel(model: Model) {
   const { id, upstream: owned_by, name, contextTokens: context_length } = model;
   return { id, object: "model", created: 0, owned_by, name, context_length };
-}
-
-function refuseMethod(c: Context, allow: string): never {
-  throw new AppError("method_not_allowed", `${c.req.method} is not answered here; use ${allow}.`, {
-    details: { allow },
-  });
-}
-
-/** OpenAI's envelope, with the run's id where one is on record. */
-export function openaiError(error: AppError, context: Told): Response {
-  context.logError(error);
-  const headers = new Headers({ "content-type": "application/json", ...error.headers });
-  if (error.retryAfterSeconds !== undefined) headers.set("retry-after", String(error.retryAfterSeconds));
-  const { runId, allow } = error.details ?? {};
-  if (typeof runId === "string") headers.set("x-weir-run-id", runId);
-  if (typeof allow === "string") headers.set("allow", allow);
-  return new Response(JSON.stringify(errorEnvelope(error)), { status: error.status, headers });
 }

@@ -24,6 +24,8 @@ export interface JobBench extends AsyncDisposable {
   play: (answer: (exchange: Exchange) => unknown) => void;
   /** Kills the runtime outright. */
   kill: () => Promise<void>;
+  /** Ends it in order, as a deployment ends the version before it. */
+  stop: () => Promise<void>;
   restart: () => Promise<void>;
 }
 
@@ -40,6 +42,12 @@ export async function startJobBench(): Promise<JobBench> {
   const line = undo.use(await startLine(server.url));
   const authorization = `Bearer ${server.secretKey}`;
   const client = clientOf(`${line.url}/trpc`, authorization);
+  const stop = async () => {
+    line.target(null);
+    line.cut();
+    await server?.[Symbol.asyncDispose]();
+    server = null;
+  };
   const disposal = undo.move();
   return {
     client,
@@ -51,11 +59,9 @@ export async function startJobBench(): Promise<JobBench> {
     },
     kill: async () => {
       process.kill(await workerdPid(), "SIGKILL");
-      line.target(null);
-      line.cut();
-      await server?.[Symbol.asyncDispose]();
-      server = null;
+      await stop();
     },
+    stop,
     restart: async () => {
       server = await start();
       line.target(server.url);

@@ -93,33 +93,40 @@ describe("a plain EventSource", () => {
   });
 });
 
-describe("fault 25: the runtime is killed", () => {
-  it("mid-stream: kept and restarted jobs end as they were asked to, before the eyes of their watchers", async () => {
-    const kept = await submit();
-    const restarted = await submit({ onInterrupt: "restart" });
-    const seen = [kept, restarted].map(({ runId }) => watch(bench.client, runId));
-    for (const { stream } of [kept, restarted]) stream.send("half a ");
-    await vi.waitUntil(() => seen.every(({ events }) => textOf(events) === "half a "));
-    await bench.kill();
-    bench.play((exchange) => {
-      const stream = slowStream(exchange);
-      for (const word of words) stream.send(word);
-      stream.end();
-    });
-    await bench.restart();
-    await Promise.all(seen.map(({ completed }) => completed));
-    for (const { events } of seen) expectGapless(events);
-    const [first, second] = seen.map(({ events }) => ({ text: textOf(events), last: events.at(-1) }));
-    expect(first).toMatchObject({ text: "half a ", last: { type: "done", run: { status: "interrupted" } } });
-    expect(second).toMatchObject({ text: words.join(""), last: { type: "done", run: { status: "succeeded" } } });
-    for (const [{ runId }, text] of [
-      [kept, "half a "],
-      [restarted, words.join("")],
-    ] as const) {
-      const recorded = async () => (await bench.client.runs.get.query({ id: runId })).contents?.content;
-      await expect.poll(recorded).toBe(text);
-    }
+/** Kept and restarted jobs end as they were asked to, before the eyes of their watchers. */
+async function endAsAsked(interrupt: () => Promise<void>): Promise<void> {
+  const kept = await submit();
+  const restarted = await submit({ onInterrupt: "restart" });
+  const seen = [kept, restarted].map(({ runId }) => watch(bench.client, runId));
+  for (const { stream } of [kept, restarted]) stream.send("half a ");
+  await vi.waitUntil(() => seen.every(({ events }) => textOf(events) === "half a "));
+  await interrupt();
+  bench.play((exchange) => {
+    const stream = slowStream(exchange);
+    for (const word of words) stream.send(word);
+    stream.end();
   });
+  await bench.restart();
+  await Promise.all(seen.map(({ completed }) => completed));
+  for (const { events } of seen) expectGapless(events);
+  const [first, second] = seen.map(({ events }) => ({ text: textOf(events), last: events.at(-1) }));
+  expect(first).toMatchObject({ text: "half a ", last: { type: "done", run: { status: "interrupted" } } });
+  expect(second).toMatchObject({ text: words.join(""), last: { type: "done", run: { status: "succeeded" } } });
+  for (const [{ runId }, text] of [
+    [kept, "half a "],
+    [restarted, words.join("")],
+  ] as const) {
+    const recorded = async () => (await bench.client.runs.get.query({ id: runId })).contents?.content;
+    await expect.poll(recorded).toBe(text);
+  }
+}
+
+describe("fault 40: a deployment with jobs under way", () => {
+  it("keeps what had arrived, and the jobs go on", () => endAsAsked(() => bench.stop()));
+});
+
+describe("fault 25: the runtime is killed", () => {
+  it("mid-stream: kept and restarted jobs end as they were asked to", () => endAsAsked(() => bench.kill()));
 
   it("before the job begins: it begins once the runtime is back", async () => {
     const { runId } = await bench.client.jobs.submit.mutate({ model: "m", messages, delayMs: 500 });

@@ -17,7 +17,7 @@ export async function jobs(bench: Bench): Promise<Section> {
   await server.database.prepare("UPDATE projects SET max_jobs = 1000").run();
   const client = new JobClient(server.doors.weir);
   try {
-    const rounds = bench.short ? 1 : 3;
+    const rounds = 1;
     const plan = { model, stream: true, clients: jobsAtOnce, calls: jobsAtOnce };
     const { bare } = await alternate(bench, { server, names: ["bare"], rounds }, plan);
     const costs: Record<Audience, number[]> = { 0: [], 1: [], 20: [] };

@@ -10,6 +10,6 @@ export function jobObjects(namespace: DurableObjectNamespace): JobObjects {
     start: (spec) => actor(spec.start.id).start(spec),
     watch: (runId, reader, options) => actor(runId).watch(reader, options),
     forget: (runId, reader) => actor(runId).forget(reader),
-    cancel: (runId, reader) => actor(runId).cancel(reader),
+    cancel: (runId, reader, unstarted) => actor(runId).cancel(reader, unstarted),
   };
 }

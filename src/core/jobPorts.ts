@@ -59,8 +59,11 @@ export type JobObjects = {
     reader: JobReader,
     options: WatchOptions,
   ) => Promise<ReadableStream<Uint8Array> | "ended" | null>;
-  /** Resolves with the status that the job has ended with, by this or before. */
-  cancel: (runId: string, reader: JobReader) => Promise<RunStatus | null>;
+  /**
+   * Resolves with the status that the job has ended with, by this or before. With the spec of one that may never have been
+   * started, that one ends without calling an upstream.
+   */
+  cancel: (runId: string, reader: JobReader, unstarted?: JobSpec) => Promise<RunStatus | null>;
   /** Removes the events of a job whose end is on record. */
   forget: (runId: string, reader: JobReader) => Promise<void>;
 };

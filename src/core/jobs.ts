@@ -55,11 +55,11 @@ export type AcceptedJob = { ticket: JobTicket; start: RunStart; headers: Admissi
 export function jobUseCases(ports: JobPorts) {
   const { objects } = ports;
 
-  /** Asks the job's object; one that was accepted but never started is started first. */
+  /** Asks the job's object; once more, with what starts it, if it was accepted and never started. */
   async function reach<T>(
     principal: Principal,
     runId: string,
-    ask: (reader: JobReader) => Promise<T | null>,
+    ask: (reader: JobReader, unstarted?: JobSpec) => Promise<T | null>,
   ): Promise<{ answer: T } | { ended: RunWithContents }> {
     const reader = readerOf(principal);
     const answer = await ask(reader);
@@ -70,8 +70,7 @@ export function jobUseCases(ports: JobPorts) {
     const job = await ports.findStoredJob(reader.projectId, runId);
     if (!job?.stored)
       throw new AppError("conflict", `The run ${runId} is relayed to its caller and is no job.`, { param: "runId" });
-    await objects.start(job.stored.spec);
-    const second = await ask(reader);
+    const second = await ask(reader, job.stored.spec);
     if (second === null) throw unreachable();
     return { answer: second };
   }
@@ -79,7 +78,10 @@ export function jobUseCases(ports: JobPorts) {
   const watchPorts: WatchPorts = {
     async attach(principal, runId, options) {
       const lines = { ...options, form: "lines" } as const;
-      const reached = await reach(principal, runId, (reader) => objects.watch(runId, reader, lines));
+      const reached = await reach(principal, runId, async (reader, unstarted) => {
+        if (unstarted) await objects.start(unstarted);
+        return objects.watch(runId, reader, lines);
+      });
       if ("ended" in reached) return loggedEvents(reached.ended, options.afterSeq);
       return reached.answer === "ended" ? [] : reached.answer;
     },
@@ -187,7 +189,7 @@ export function jobUseCases(ports: JobPorts) {
 
     /** Stops the job; what has arrived is kept. Nothing changes when it has ended already. */
     async cancel(principal: Principal, { runId }: { runId: string }): Promise<CancelledJob> {
-      const reached = await reach(principal, runId, (reader) => objects.cancel(runId, reader));
+      const reached = await reach(principal, runId, (reader, unstarted) => objects.cancel(runId, reader, unstarted));
       return { runId, status: "answer" in reached ? reached.answer : reached.ended.run.status };
     },
 

@@ -43,6 +43,15 @@ describe("fault 23: a job that is on record and was not started", () => {
     expect(await usage()).toMatchObject({ runs: 1 });
   });
 
+  it("is cancelled without a call of an upstream", async () => {
+    using sent = scriptUpstream(hello);
+    const runId = await submitUnstarted();
+    const { response } = await callWeir("/trpc/jobs.cancel", { secret: project.secret, body: { runId } });
+    expect(await response.json()).toMatchObject({ result: { data: { runId, status: "cancelled" } } });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "cancelled" });
+    expect(sent).toHaveLength(0);
+  });
+
   it("is left alone before its time, and started then", async () => {
     using sent = scriptUpstream(hello);
     const runId = await submitUnstarted({ delayMs: hourMs });

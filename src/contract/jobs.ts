@@ -63,6 +63,9 @@ const OutputInvalid = z.object({ message: z.string(), path: z.string() });
 
 const seq = z.number().int().min(1);
 
+/** False where the job's events are gone and the run log keeps no contents: what is told of the answer is not all. */
+const answerKept = z.literal(false).optional();
+
 /**
  * What a watcher sees, numbered from 1 without gaps. `delta`s belong to the attempt of the `running` status before
  * them: a `running` status with text before it means that the text begins anew. `done` is the last one.
@@ -91,6 +94,7 @@ export const JobEvent = z.discriminatedUnion("type", [
     /** The parsed answer, where a JSON schema was asked for and it fits. */
     output: z.unknown().optional(),
     outputInvalid: OutputInvalid.optional(),
+    answerKept,
   }),
 ]);
 export type JobEvent = z.infer<typeof JobEvent>;
@@ -123,6 +127,7 @@ export const JobResult = z.object({
   toolCalls: z.array(ToolCall),
   output: z.unknown().optional(),
   outputInvalid: OutputInvalid.optional(),
+  answerKept,
   /** Null until the job has ended. */
   run: Run.nullable(),
 });

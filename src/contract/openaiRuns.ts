@@ -44,7 +44,10 @@ export const RunObject = z.object({
   status: RunStatus,
   /** As asked for. */
   model: z.string(),
-  /** A `chat.completion`; of a run that has not succeeded, what there is of it. Null while there is nothing. */
+  /**
+   * A `chat.completion`; of a run that has not succeeded, what there is of it. Null while there is nothing, and where
+   * it is not kept any more.
+   */
   answer: JsonObject.nullable(),
   error: ErrorEnvelope.shape.error.nullable(),
   /** As in a `chat.completion`, with `cost` and `cost_currency` where the price is known. */

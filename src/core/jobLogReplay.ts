@@ -2,15 +2,19 @@ import type { JobEvent, ToolCallDelta } from "../contract/jobs.ts";
 import type { RunContents, RunWithContents } from "../contract/runs.ts";
 import { isObject } from "./json.ts";
 
-/** A run that has ended, told from the run log: one delta and one `done`, numbered after what the watcher has seen. */
+/**
+ * A run that has ended, told from the run log: one delta and one `done`, numbered after what the watcher has seen. Where
+ * the log keeps no contents, `done` alone, which says so: what the watcher has is all there is.
+ */
 export function loggedEvents({ run, contents }: RunWithContents, afterSeq: number): JobEvent[] {
   const events: JobEvent[] = [];
   const next = () => afterSeq + events.length + 1;
+  if (!contents) return [{ seq: next(), type: "done", run, answerKept: false }];
   // The watcher may have a part of the text already: this one begins it anew.
   if (afterSeq > 0) events.push({ seq: next(), type: "status", status: "running", attempt: run.attempts.length });
-  const delta = contents && deltaOf(contents);
+  const delta = deltaOf(contents);
   if (delta) events.push({ seq: next(), type: "delta", ...delta });
-  const output = contents?.output;
+  const { output } = contents;
   events.push({ seq: next(), type: "done", run, ...(output !== undefined && { output }) });
   return events;
 }

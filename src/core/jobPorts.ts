@@ -17,6 +17,7 @@ export type SubmittedJob = {
   createdAtMs: number;
   runAtMs: number;
   retryOf: string | null;
+  status: RunStatus;
   requestDigest: string | null;
 };
 

@@ -17,7 +17,7 @@ import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
-import type { JobObjects, JobReader, JobStore } from "./jobPorts.ts";
+import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
 import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import { type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
@@ -101,14 +101,21 @@ export function jobUseCases(ports: JobPorts) {
         details: { runId: held.runId },
       });
     // What is on record is started by the sweeper if this fails: the job is accepted all the same.
-    if (held.runId === spec.start.id)
-      await objects.start(spec).catch((cause: unknown) => ports.log("job_not_started", { runId: held.runId, cause }));
+    await startHeld(spec, held).catch((cause: unknown) => ports.log("job_not_started", { runId: held.runId, cause }));
     return {
       runId: held.runId,
       createdAt: new Date(held.createdAtMs).toISOString(),
       runAt: new Date(held.runAtMs).toISOString(),
       retryOf: held.retryOf,
     };
+  }
+
+  /** Whoever submitted the holder of the key may have died before it was started. */
+  async function startHeld(spec: JobSpec, { runId, status }: SubmittedJob): Promise<void> {
+    if (runId === spec.start.id) return objects.start(spec);
+    if (status !== "queued") return;
+    const found = await ports.findStoredJob(spec.start.projectId, runId);
+    if (found?.stored) await objects.start(found.stored.spec);
   }
 
   async function rendered(principal: Principal, request: CompletionRequest, terms: Parameters<typeof specOf>[2]) {
@@ -275,6 +282,7 @@ async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise
     toolCalls: toolCalls.map(({ id, function: called }) => ({ id, ...called })),
     ...(end?.output !== undefined && { output: end.output }),
     ...(end?.outputInvalid && { outputInvalid: end.outputInvalid }),
+    ...(end?.answerKept === false && { answerKept: false }),
     run: end?.run ?? null,
   };
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import type { JobEvent, ToolCallDelta } from "../contract/jobs.ts";
 import type { Run } from "../contract/runs.ts";
-import { type AppError, errorEnvelope } from "./errors.ts";
+import { AppError, errorEnvelope } from "./errors.ts";
 import { idTimeMs } from "./ids.ts";
 import { openaiUsage, runError } from "./openaiRunObject.ts";
 
@@ -44,7 +44,7 @@ export class OpenaiRunEvents {
       case "delta":
         return this.#delta(event);
       case "done": {
-        const end = this.end(event.run, event.seq);
+        const end = event.answerKept === false ? this.#gone(event) : this.end(event.run, event.seq);
         this.#seq = event.seq;
         return end;
       }
@@ -62,6 +62,12 @@ export class OpenaiRunEvents {
     const finish = this.#chunk(this.#role(), run.finishReason ?? "stop");
     const usageChunk = usage ? sse({ ...this.#head, model: this.#model, choices: [], usage }, this.#seq) : "";
     return `${sse(finish, this.#seq)}${usageChunk}id: ${seq}\ndata: [DONE]\n\n`;
+  }
+
+  /** An end that looks whole would tell of an empty answer. */
+  #gone({ run, seq }: Extract<JobEvent, { type: "done" }>): string {
+    const error = runError(run) ?? errorEnvelope(notKept()).error;
+    return sse({ id: this.#runId, status: run.status, error }, seq);
   }
 
   /** The stream cannot go on; the run may. */
@@ -102,6 +108,10 @@ export class OpenaiRunEvents {
     const choice = { index: 0, delta, logprobs: null, finish_reason: finish };
     return { ...this.#head, model: this.#model, choices: [choice] };
   }
+}
+
+function notKept(): AppError {
+  return new AppError("not_found", "The answer of this run is not kept any more.");
 }
 
 function openaiToolCall({ index, id, name, arguments: piece = "" }: ToolCallDelta): JsonObject {

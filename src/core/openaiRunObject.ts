@@ -6,7 +6,7 @@ import { type Run, settledStatuses } from "../contract/runs.ts";
 import type { RunStart } from "./runRecord.ts";
 
 /** What has been told of a run's answer, in the shape of `jobs.result`. */
-export type RunAnswer = Pick<JobResult, "content" | "reasoning" | "toolCalls">;
+export type RunAnswer = Pick<JobResult, "content" | "reasoning" | "toolCalls" | "answerKept">;
 
 export function isSettled({ status }: Pick<Run, "status">): boolean {
   return settledStatuses.some((settled) => settled === status);
@@ -53,7 +53,8 @@ export function runObject(run: Run, answer: RunAnswer): RunObject {
 }
 
 /** A run's answer as a `chat.completion`, with `finish_reason` null where it is not whole; null where there is none. */
-function completionOf(run: Run, { content, reasoning, toolCalls }: RunAnswer): JsonObject | null {
+function completionOf(run: Run, { content, reasoning, toolCalls, answerKept }: RunAnswer): JsonObject | null {
+  if (answerKept === false) return null;
   const nothing = content === null && reasoning === null && toolCalls.length === 0;
   if (nothing && run.status !== "succeeded") return null;
   const calls = toolCalls.map(({ id, ...called }) => ({ id, type: "function", function: called }));

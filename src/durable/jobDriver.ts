@@ -44,6 +44,7 @@ export class JobDriver {
   async advance(): Promise<void> {
     const { state } = this.#parts.log;
     if (!state || this.#round) return;
+    await this.#ending;
     if (!state.end) await this.#towardsEnd(state);
     if (state.end) await this.#parts.outbox.advance(state.end);
   }
@@ -99,6 +100,8 @@ export class JobDriver {
     if (state.status === "running" && (await this.#endsByLoss(spec, past))) return;
     const candidates = await this.#candidates(spec);
     if (!candidates || !(await this.#hasSlot(spec, candidates))) return;
+    // It may have been stopped meanwhile: nothing is called for a job that is ending.
+    if (this.#ending) return this.#ending;
     if (!state.end) await this.#runRound(spec, { candidates, past });
   }
 

@@ -12,7 +12,7 @@ const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, request_d
 
 const holderOf = (
   condition: string,
-) => `SELECT runs.id AS runId, runs.created_at AS createdAtMs, runs.retry_of AS retryOf,
+) => `SELECT runs.id AS runId, runs.created_at AS createdAtMs, runs.retry_of AS retryOf, runs.status,
   jobs.run_at AS runAtMs, jobs.request_digest AS requestDigest FROM jobs JOIN runs USING (seq) WHERE ${condition}`;
 const holderOfKey = holderOf("jobs.project_id = ? AND jobs.idempotency_key = ?");
 const jobOfRun = holderOf("runs.project_id = ? AND runs.id = ?");

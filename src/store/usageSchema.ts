@@ -1,7 +1,10 @@
 import { sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
 
-/** What is counted and priced, and answers kept for a while; the conventions are those of schema.ts. */
+/**
+ * What is counted and priced, and answers kept for a while; the conventions are those of schema.ts. The aggregates are
+ * WITHOUT ROWID by a migration of their own, which Drizzle's schema cannot say: one that rebuilds them has to say it again.
+ */
 
 /** Aggregates of settled runs, kept at write time. Empty strings and 0 stand for "none" as keys cannot be null. */
 export const usageDaily = sqliteTable(

@@ -87,6 +87,28 @@ it("drops the object of a finished job a day after its end; its watchers are ans
   expect(sent).toHaveLength(1);
 });
 
+it("says that an answer is not kept, where contents are not and the object is gone: it never tells of an empty one", async () => {
+  const project = await insertTestProject({ keepContents: false });
+  using _sent = scriptUpstream(hello);
+  const { runId } = await submitJob(project);
+  await expect.poll(() => storedRun(runId), { timeout: 4_000 }).toMatchObject({ status: "succeeded" });
+  await laterBy(dayMs + hourMs, () => runDurableObjectAlarm(jobObject(runId)));
+
+  for (const seen of [undefined, 2]) {
+    await using watching = await watchJob(project, runId, seen);
+    expect(await watching.rest()).toMatchObject([{ type: "done", answerKept: false, run: { status: "succeeded" } }]);
+  }
+  const { data } = await callJobs<JobResult>("result", project, { runId });
+  expect(data).toMatchObject({ status: "succeeded", content: null, answerKept: false });
+  const { secret } = project;
+  const { response: run } = await callWeir(`/v1/runs/${runId}`, { secret });
+  expect(await run.json()).toMatchObject({ status: "succeeded", answer: null, error: null });
+  const { response: told } = await callWeir(`/v1/runs/${runId}/events`, { secret });
+  const text = await told.text();
+  expect(text).toContain("The answer of this run is not kept any more.");
+  expect(text).not.toContain("[DONE]");
+});
+
 it("drops idempotency keys that nobody has used again", async () => {
   const project = await insertTestProject();
   using sent = scriptUpstream(() => completion("ok"));

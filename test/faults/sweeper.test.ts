@@ -52,6 +52,14 @@ describe("fault 23: a job that is on record and was not started", () => {
     expect(sent).toHaveLength(0);
   });
 
+  it("is started by whoever submits it again under its key", async () => {
+    using sent = scriptUpstream(hello);
+    const runId = await submitUnstarted({ idempotencyKey: "k" });
+    expect(await submitJob(project, { idempotencyKey: "k" })).toMatchObject({ runId });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
+    expect(sent).toHaveLength(1);
+  });
+
   it("is left alone before its time, and started then", async () => {
     using sent = scriptUpstream(hello);
     const runId = await submitUnstarted({ delayMs: hourMs });

@@ -27,6 +27,7 @@ describe("a job that is submitted", () => {
       createdAtMs: start.createdAtMs,
       runAtMs: 7,
       retryOf: "run_before",
+      status: "queued",
       requestDigest: null,
     });
     expect((await findRun(db)(start.projectId, start.id))?.run).toMatchObject({
@@ -89,9 +90,7 @@ describe("the life of a job", () => {
       if (!keepContents) await store.forgetSpec(projectId, start.id);
       written.push(costOf(metered, from).rowsWritten);
     }
-    // The first of a day opens the day's usage, a row of an index more.
-    expect(written[0]).toBeLessThanOrEqual(13);
-    expect(Math.max(...written.slice(1))).toBeLessThanOrEqual(12);
+    expect(Math.max(...written)).toBeLessThanOrEqual(12);
   });
 
   it("shows it running once it is, and never again once it has ended", async () => {

@@ -31,21 +31,27 @@ export function faultsOf(one: Case, deaths: readonly Death[]): string[] {
     if (!events) faults.push(`${row.id}: its events cannot be had`);
     else faults.push(...logFaults(row, events).map((fault) => `${row.id}: ${fault}`));
     faults.push(...endFaults(one, row, deaths).map((fault) => `${row.id}: ${fault}`));
-    for (const [at, seen] of witness.watched.entries())
-      if (events && !isDeepStrictEqual(seen, events))
+    for (const [at, { runId, seen }] of witness.watched.entries())
+      if (events && runId === row.id && !isDeepStrictEqual(seen, events))
         faults.push(`${row.id}: watcher ${at} has seen other events: ${firstDifference(seen, events)}`);
   }
   return faults;
 }
 
-/** Accepted once: one id, one row. */
-function acceptance({ witness: { plan, runIds }, rows, calls }: Case): string[] {
+/** Accepted once, and repeated once: one id each, one row each. */
+function acceptance({ witness: { plan, runIds, repeatIds }, rows, calls }: Case): string[] {
   const faults: string[] = [];
+  const repeats = rows.filter(({ retryOf }) => retryOf !== null);
   if (runIds.size > 1) faults.push(`submitted once, accepted as ${[...runIds].join(", ")}`);
-  if (rows.length > 1) faults.push(`has ${rows.length} rows`);
-  for (const id of runIds)
+  if (repeatIds.size > 1) faults.push(`repeated once, accepted as ${[...repeatIds].join(", ")}`);
+  if (rows.length - repeats.length > 1) faults.push(`has ${rows.length - repeats.length} rows`);
+  if (repeats.length > (plan.repeated ? 1 : 0)) faults.push(`has ${repeats.length} rows that repeat it`);
+  for (const { id, retryOf } of repeats)
+    if (!runIds.has(retryOf ?? "")) faults.push(`${id}: repeats ${retryOf}, which is another job`);
+  for (const id of [...runIds, ...repeatIds])
     if (!rows.some((row) => row.id === id)) faults.push(`${id}: was accepted and is not on record`);
   if (plan.keyed && runIds.size === 0) faults.push("was never accepted");
+  if (plan.repeated && runIds.size > 0 && repeatIds.size === 0) faults.push("was never repeated");
   const recorded = rows.reduce((sum, { attempts }) => sum + attempts.length, 0);
   if (calls > recorded) faults.push(`${rows[0]?.id}: ${calls} calls of the upstream, ${recorded} attempts on record`);
   return faults;
@@ -80,7 +86,7 @@ function endFaults(one: Case, row: Row, deaths: readonly Death[]): string[] {
   if (!allowedEnds(one, row, deaths).has(row.status))
     faults.push(`${plan.shape} (${plan.onInterrupt}) ended as ${row.status} ${row.errorCode ?? ""}`);
   const { cancelled } = one.witness;
-  if (cancelled && cancelled.status !== row.status)
+  if (cancelled?.runId === row.id && cancelled.status !== row.status)
     faults.push(`cancelling it said ${cancelled.status}, it is ${row.status}`);
   const fault = answerFault(plan, row);
   return fault === null ? faults : [...faults, fault];
@@ -89,7 +95,7 @@ function endFaults(one: Case, row: Row, deaths: readonly Death[]): string[] {
 function allowedEnds({ witness, struck }: Case, { attempts, createdAt }: Row, deaths: readonly Death[]): Set<string> {
   const { plan } = witness;
   const allowed = new Set<string>([shapes[plan.shape]]);
-  if (plan.cancelMs !== null) allowed.add("cancelled");
+  if (plan.cancelMs !== null || witness.cancelledWith) allowed.add("cancelled");
   if (struck) allowed.add("failed");
   const last = attempts.at(-1);
   const startedAtMs = createdAt + (last?.startedMs ?? 0);

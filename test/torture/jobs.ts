@@ -1,6 +1,7 @@
+import type { BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { CancelledJob, JobEvent, JobTicket } from "../../src/contract/jobs.ts";
 import { type Client, insist, pause, Refused } from "./client.ts";
-import type { JobPlan, WatcherPlan } from "./plan.ts";
+import type { BatchPlan, JobPlan, WatcherPlan } from "./plan.ts";
 import { downModel } from "./upstream.ts";
 
 /** What one job's clients have seen. */
@@ -8,8 +9,12 @@ export type Witness = {
   plan: JobPlan;
   /** Every id that a submit was answered with. */
   runIds: Set<string>;
-  /** The events that each watcher has seen, over all its connections. */
-  watched: JobEvent[][];
+  /** Every id that repeating it was answered with. */
+  repeatIds: Set<string>;
+  /** Whether it was to be cancelled with others. */
+  cancelledWith: boolean;
+  /** The run that each watcher watched, and the events it has seen, over all its connections. */
+  watched: { runId: string; seen: JobEvent[] }[];
   /** Connections that watchers lost or dropped. */
   reconnects: number;
   /** What cancelling was answered with. */
@@ -18,21 +23,86 @@ export type Witness = {
   faults: string[];
 };
 
-/** Plays the clients of one job: submits it, watches it and may cancel it. Resolves when all have what they wait for. */
+/** Plays the clients of one job: submits it and looks after it. Resolves when all have what they wait for. */
 export async function playJob(client: Client, plan: JobPlan, signal: AbortSignal): Promise<Witness> {
-  const witness: Witness = { plan, runIds: new Set(), watched: [], reconnects: 0, cancelled: null, faults: [] };
-  try {
+  const witness = witnessOf(plan);
+  await noting(witness, async () => {
     await submit(client, witness, signal);
-    const [runId] = witness.runIds;
-    if (runId === undefined) return witness;
+    await lookAfter(client, witness, signal);
+  });
+  return witness;
+}
+
+/** Plays the clients of a batch: submits it, may cancel it, and looks after each of its jobs. */
+export async function playBatch(client: Client, batch: BatchPlan, signal: AbortSignal): Promise<Witness[]> {
+  const { tag, jobs, submits, onInterrupt, cancelMs } = batch;
+  const witnesses = jobs.map((plan) => ({ ...witnessOf(plan), cancelledWith: cancelMs !== null }));
+  const [first] = witnesses;
+  if (!first) return [];
+  await noting(first, async () => {
+    const items = jobs.map((job) => ({
+      messages: [{ role: "user", content: job.tag }],
+      metadata: { tag: job.tag },
+    }));
+    const input = { model: "torture", idempotencyKey: tag, onInterrupt, items };
+    const once = async () => {
+      const ticket = await client.call<BatchTicket>("jobs.submitBatch", input);
+      for (const [at, runId] of ticket.runIds.entries()) witnesses[at]?.runIds.add(runId);
+      return ticket.batchId;
+    };
+    const ids = await Promise.all(Array.from({ length: submits }, () => insist(signal, once)));
+    const [batchId = ""] = ids;
+    if (ids.some((id) => id !== batchId)) first.faults.push(`a batch submitted once, accepted as ${ids.join(", ")}`);
+    const cancelled = async () => {
+      await pause(cancelMs ?? 0);
+      await insist(signal, () => client.call("jobs.cancelBatch", { batchId }));
+    };
     await Promise.all([
-      ...plan.watchers.map((watcher) => watch(client, { runId, watcher, witness, signal })),
-      plan.cancelMs !== null && cancel(client, { runId, afterMs: plan.cancelMs, witness, signal }),
+      cancelMs !== null && cancelled(),
+      ...witnesses.map((witness) => noting(witness, () => lookAfter(client, witness, signal))),
     ]);
+  });
+  return witnesses;
+}
+
+function witnessOf(plan: JobPlan): Witness {
+  return {
+    plan,
+    runIds: new Set(),
+    repeatIds: new Set(),
+    cancelledWith: false,
+    watched: [],
+    reconnects: 0,
+    cancelled: null,
+    faults: [],
+  };
+}
+
+async function noting(witness: Witness, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (thrown) {
     witness.faults.push(`its clients failed: ${String(thrown)}`);
   }
-  return witness;
+}
+
+/** Watches an accepted job, may cancel it, and may repeat it and watch that. */
+async function lookAfter(client: Client, witness: Witness, signal: AbortSignal): Promise<void> {
+  const { plan, runIds } = witness;
+  const [runId] = runIds;
+  if (runId === undefined) return;
+  await Promise.all([
+    ...plan.watchers.map((watcher) => watch(client, { runId, watcher, witness, signal })),
+    plan.cancelMs !== null && cancel(client, { runId, afterMs: plan.cancelMs, witness, signal }),
+  ]);
+  if (!plan.repeated) return;
+  const once = async () => {
+    const input = { runId, idempotencyKey: `${plan.tag} again` };
+    witness.repeatIds.add((await client.call<JobTicket>("jobs.retry", input)).runId);
+  };
+  await Promise.all(Array.from({ length: plan.submits }, () => insist(signal, once)));
+  const [repeatId = ""] = witness.repeatIds;
+  for (const watcher of plan.watchers.slice(0, 1)) await watch(client, { runId: repeatId, watcher, witness, signal });
 }
 
 async function submit(client: Client, { plan, runIds, faults }: Witness, signal: AbortSignal): Promise<void> {
@@ -67,7 +137,7 @@ type Watching = { runId: string; watcher: WatcherPlan; witness: Witness; signal:
 /** Watches to the end; a connection that is lost, or dropped by plan, is taken up again after the last event seen. */
 async function watch(client: Client, { runId, watcher, witness, signal }: Watching): Promise<void> {
   const seen: JobEvent[] = [];
-  witness.watched.push(seen);
+  witness.watched.push({ runId, seen });
   const drops = [...watcher.drops];
   await pause(watcher.joinMs);
   await insist(signal, async () => {

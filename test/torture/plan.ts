@@ -54,10 +54,24 @@ export type JobPlan = {
   watchers: WatcherPlan[];
   /** So long after it was accepted, ms. */
   cancelMs: number | null;
+  /** Whether it is repeated, once those who watch it have seen its end. */
+  repeated: boolean;
+};
+
+/** Jobs that are submitted together; each has watchers of its own. */
+export type BatchPlan = {
+  tag: string;
+  atMs: number;
+  submits: number;
+  onInterrupt: OnInterrupt;
+  jobs: JobPlan[];
+  /** When what is left of it is cancelled, ms after it was accepted. */
+  cancelMs: number | null;
 };
 
 export type Plan = {
   jobs: JobPlan[];
+  batches: BatchPlan[];
   /** How long each life of the runtime lasts, ms; killed at the end of each, and the last one is left alone. */
   livesMs: number[];
   /** When the upstream breaks, ms of the runtime's lives: open answers are reset, and so are new calls for a while. */
@@ -72,14 +86,32 @@ export function planOf({ seed, jobs, kills }: { seed: number; jobs: number; kill
   const random = randomFrom(seed);
   const livesMs = Array.from({ length: kills }, () => random.whole(2_500, 8_000));
   const spanMs = livesMs.reduce((sum, life) => sum + life, 0);
+  const all = Array.from({ length: jobs }, (_, at) => jobPlan(random, `t${seed}x${at}`, random.next() * spanMs));
+  const alike = all.filter(({ shape }) => batched.includes(shape)).slice(0, Math.floor(jobs * batchedShare));
+  const batches: BatchPlan[] = [];
+  while (alike.length > 0) batches.push(batchPlan(random, `b${seed}x${batches.length}`, alike));
+  const inBatches = new Set(batches.flatMap(({ jobs: ofBatch }) => ofBatch.map(({ tag }) => tag)));
   return {
     livesMs,
-    jobs: Array.from({ length: jobs }, (_, at) => jobPlan(random, `t${seed}x${at}`, random.next() * spanMs)),
+    batches,
+    jobs: all.filter(({ tag }) => !inBatches.has(tag)),
     outages: Array.from({ length: Math.ceil(kills / 3) }, () => ({
       atMs: random.next() * spanMs,
       forMs: random.whole(200, 1_200),
     })),
   };
+}
+
+/** Shapes that need nothing of their own but the upstream's script. */
+const batched: Shape[] = ["plain", "reasoning", "tools", "slow", "limited", "flaky", "cut", "refused"];
+const batchedShare = 0.15;
+
+/** Takes its jobs from those that are left. */
+function batchPlan(random: Random, tag: string, left: JobPlan[]): BatchPlan {
+  const cancelMs = random.chance(0.25) ? random.whole(0, 1_500) : null;
+  const onInterrupt = random.chance(0.5) ? "restart" : "keep";
+  const jobs = left.splice(0, random.whole(2, 30)).map((job) => ({ ...job, onInterrupt, keyed: true }) as const);
+  return { tag, atMs: jobs[0]?.atMs ?? 0, submits: random.whole(1, 3), onInterrupt, jobs, cancelMs };
 }
 
 const shapeNames = Object.keys(shapes) as [Shape, ...Shape[]];
@@ -101,6 +133,7 @@ function jobPlan(random: Random, tag: string, atMs: number): JobPlan {
       joinMs: random.chance(0.7) ? 0 : random.whole(0, 3_000),
       drops: Array.from({ length: random.whole(0, 3) }, () => random.whole(0, 6)),
     })),
+    repeated: shape !== "endless" && random.chance(0.12),
     cancelMs: shape === "endless" ? random.whole(500, 4_000) : random.chance(0.06) ? random.whole(0, 2_000) : null,
   };
 }

@@ -5,6 +5,8 @@ import type { LocalDatabase } from "../../src/local/runtime.ts";
 export type Row = {
   id: string;
   tag: string;
+  /** The run that it repeats. */
+  retryOf: string | null;
   status: string;
   errorCode: string | null;
   createdAt: number;
@@ -27,7 +29,7 @@ export async function readRecord(database: LocalDatabase): Promise<{ rows: Row[]
   for (let after = 0; ; ) {
     const { results } = await database
       .prepare(
-        `SELECT seq, id, metadata ->> 'tag' AS tag, status, error_code AS errorCode, created_at AS createdAt, attempts, answer
+        `SELECT seq, id, metadata ->> 'tag' AS tag, retry_of AS retryOf, status, error_code AS errorCode, created_at AS createdAt, attempts, answer
           FROM runs LEFT JOIN run_contents USING (seq) WHERE seq > ? ORDER BY seq LIMIT 200`,
       )
       .bind(after)

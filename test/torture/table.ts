@@ -4,7 +4,7 @@ import type { Verdict } from "./torture.ts";
 const ends = ["succeeded", "failed", "cancelled", "interrupted"];
 
 /** What happened, as lines of text. */
-export function table({ cases, deaths, logged, playedMs, quietMs }: Verdict): string {
+export function table({ cases, batches, deaths, logged, playedMs, quietMs }: Verdict): string {
   const rows = Object.keys(shapes).map((shape) => {
     const of = cases.filter(({ witness }) => witness.plan.shape === shape);
     const runs = of.flatMap(({ rows }) => rows);
@@ -29,6 +29,7 @@ export function table({ cases, deaths, logged, playedMs, quietMs }: Verdict): st
     line.map((cell, at) => (at === 0 ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join("  "),
   );
   const watchers = cases.reduce((sum, { witness }) => sum + witness.watched.length, 0);
+  const repeats = cases.reduce((sum, { witness }) => sum + witness.repeatIds.size, 0);
   const reconnects = cases.reduce((sum, { witness }) => sum + witness.reconnects, 0);
   const restartMs = deaths.map(({ atMs, backAtMs }) => backAtMs - atMs).toSorted((a, b) => a - b);
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
@@ -37,6 +38,7 @@ export function table({ cases, deaths, logged, playedMs, quietMs }: Verdict): st
     "",
     `kills ${deaths.length}, each ${restartMs[0] ?? 0} to ${restartMs.at(-1) ?? 0} ms until the runtime was there again`,
     `watchers ${watchers}, reconnected ${reconnects} times`,
+    `batches ${batches}, repeated jobs ${repeats}`,
     `played ${seconds(playedMs)} s, quiet after ${seconds(quietMs)} s more`,
     `logged: ${[...logged].map(([event, count]) => `${event} ${count}`).join(", ") || "nothing"}`,
   ].join("\n");

@@ -1,7 +1,7 @@
 import type { JobEvent } from "../../src/contract/jobs.ts";
 import { type Case, type Death, faultsOf } from "./checks.ts";
 import { type Client, clientOf, pause } from "./client.ts";
-import { playJob, replay, type Witness } from "./jobs.ts";
+import { playBatch, playJob, replay, type Witness } from "./jobs.ts";
 import type { Options } from "./options.ts";
 import { type Plan, planOf } from "./plan.ts";
 import { liveTags, readRecord } from "./record.ts";
@@ -10,6 +10,7 @@ import { type ScriptedUpstream, startScriptedUpstream } from "./upstream.ts";
 
 export type Verdict = {
   cases: Case[];
+  batches: number;
   faults: string[];
   deaths: Death[];
   logged: ReadonlyMap<string, number>;
@@ -30,7 +31,7 @@ const killsTold = 10;
 /** Plays a plan against the real server, waits until all is quiet, and judges what is left. */
 export async function torture(options: Options, signal: AbortSignal): Promise<Verdict> {
   const plan = planOf(options);
-  await using upstream = await startScriptedUpstream(plan.jobs);
+  await using upstream = await startScriptedUpstream([...plan.jobs, ...plan.batches.flatMap(({ jobs }) => jobs)]);
   await using mortal = await startMortal({ upstreamUrl: upstream.url, signal });
   const stage: Stage = { mortal, upstream, client: clientOf(mortal, signal), signal };
   const cron = setInterval(() => void mortal.runCron().catch(() => {}), cronMs);
@@ -44,17 +45,18 @@ export async function torture(options: Options, signal: AbortSignal): Promise<Ve
     const faults = cases.flatMap((one) => faultsOf(one, deaths).map((fault) => `${one.witness.plan.tag}: ${fault}`));
     for (const [id, tag] of left) faults.push(`${tag}: ${id}: has not ended`);
     if (counted !== rows) faults.push(`${rows} runs are on record, ${counted} ends are counted`);
-    return { cases, faults, deaths, logged: mortal.logged, playedMs, quietMs };
+    return { cases, batches: plan.batches.length, faults, deaths, logged: mortal.logged, playedMs, quietMs };
   } finally {
     clearInterval(cron);
   }
 }
 
-async function play({ mortal, upstream, client, signal }: Stage, { jobs, outages, livesMs }: Plan) {
+async function play({ mortal, upstream, client, signal }: Stage, { jobs, batches, outages, livesMs }: Plan) {
   const deaths: Death[] = [];
-  const played: Promise<Witness>[] = [];
+  const played: Promise<Witness | Witness[]>[] = [];
   const due = [
     ...jobs.map((job) => ({ atMs: job.atMs, begin: () => void played.push(playJob(client, job, signal)) })),
+    ...batches.map((batch) => ({ atMs: batch.atMs, begin: () => void played.push(playBatch(client, batch, signal)) })),
     ...outages.map(({ atMs, forMs }) => ({ atMs, begin: () => upstream.breakFor(forMs) })),
   ].toSorted((a, b) => a.atMs - b.atMs);
   let livedMs = 0;
@@ -72,7 +74,7 @@ async function play({ mortal, upstream, client, signal }: Stage, { jobs, outages
     if (deaths.length % killsTold === 0) console.log(`${deaths.length} kills`);
   }
   for (const { begin } of due) begin();
-  return { witnesses: await Promise.all(played), deaths };
+  return { witnesses: (await Promise.all(played)).flat(), deaths };
 }
 
 /** Resolves with the runs that have not ended in time. */

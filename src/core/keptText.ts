@@ -1,9 +1,13 @@
+/// <reference path="./nodeZlib.d.ts" />
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { limits } from "../contract/limits.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 const leastBlockBytes = 4 * 1024;
 const mostBlockBytes = 64 * 1024;
+
+type Block = { bytes: Uint8Array; packed: boolean };
 
 /**
  * A text that comes in pieces, kept as UTF-8 outside the JavaScript heap: as strings, the answers of many long streams
@@ -13,8 +17,10 @@ const mostBlockBytes = 64 * 1024;
 export class KeptText {
   /** The only piece so far. */
   #single = "";
-  /** Each holds whole characters; of the last one `#used` bytes. */
-  readonly #blocks: Uint8Array[] = [];
+  /** What is before the last block, each of whole characters; the large ones are packed. */
+  readonly #full: Block[] = [];
+  #last: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** Bytes of the last block that hold text. */
   #used = 0;
   #bytes = 0;
   /** The first half of a surrogate pair, whose second one is in the next piece. */
@@ -34,9 +40,8 @@ export class KeptText {
   }
 
   toString(): string {
-    const last = this.#blocks.length - 1;
-    const texts = this.#blocks.map((block, at) => decoder.decode(at === last ? block.subarray(0, this.#used) : block));
-    return this.#single + texts.join("") + this.#half;
+    const texts = this.#full.map(({ bytes, packed }) => decoder.decode(packed ? zstdDecompressSync(bytes) : bytes));
+    return this.#single + texts.join("") + decoder.decode(this.#last.subarray(0, this.#used)) + this.#half;
   }
 
   #keep(piece: string): void {
@@ -45,20 +50,21 @@ export class KeptText {
     this.#half = /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
     if (this.#half) text = text.slice(0, -1);
     while (text !== "") {
-      const block = this.#blocks.at(-1)?.subarray(this.#used) ?? new Uint8Array(0);
-      const { read, written } = encoder.encodeInto(text, block);
+      const { read, written } = encoder.encodeInto(text, this.#last.subarray(this.#used));
       this.#used += written;
       this.#bytes += written;
       text = text.slice(read);
-      if (text !== "") this.#addBlock();
+      if (text !== "") this.#nextBlock();
     }
   }
 
   /** Larger ones as the text grows, so that short answers take little and long ones few. */
-  #addBlock(): void {
-    const last = this.#blocks.pop();
-    if (last) this.#blocks.push(last.subarray(0, this.#used));
-    this.#blocks.push(new Uint8Array(Math.min(mostBlockBytes, Math.max(leastBlockBytes, this.#bytes))));
+  #nextBlock(): void {
+    const bytes = this.#last.subarray(0, this.#used);
+    // Text takes a third of itself or less; where thousands of long answers are on their way that is what counts.
+    if (this.#last.length === mostBlockBytes) this.#full.push({ bytes: zstdCompressSync(bytes), packed: true });
+    else if (bytes.length > 0) this.#full.push({ bytes, packed: false });
+    this.#last = new Uint8Array(Math.min(mostBlockBytes, Math.max(leastBlockBytes, this.#bytes)));
     this.#used = 0;
   }
 }

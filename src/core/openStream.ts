@@ -1,9 +1,10 @@
+import { type ByteReader, byteReader } from "./burstReader.ts";
 import { AppError } from "./errors.ts";
 import { type GateOptions, type Passage, StreamGate } from "./gate.ts";
 
 /** A stream whose first event has been seen: from here on there is something to answer with, and no going back. */
 export type OpenedStream = {
-  reader: ReadableStreamDefaultReader<Uint8Array>;
+  reader: ByteReader;
   gate: StreamGate;
   /** What has passed the gate and is not yet written. */
   passed: Passage[];
@@ -29,7 +30,7 @@ export async function openStream(
   body: ReadableStream<Uint8Array>,
   options: GateOptions & { onFirstToken: () => void; signal: AbortSignal },
 ): Promise<OpenedStream> {
-  const reader = body.getReader();
+  const reader = byteReader(body);
   const gate = new StreamGate(options);
   gate.onFirstToken = options.onFirstToken;
   const passed: Passage[] = [];

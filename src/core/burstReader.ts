@@ -1,0 +1,145 @@
+import { limits } from "../contract/limits.ts";
+
+type ReadResult = ReadableStreamReadResult<Uint8Array>;
+
+/** A stream's bytes, one read at a time. A cancelled one says that it is done. */
+export type ByteReader = { read: () => Promise<ReadResult>; cancel: () => Promise<void> };
+
+/** The stream's reader: one that gathers bursts where the runtime's own streams allow it. Locks the stream. */
+export function byteReader(stream: ReadableStream<Uint8Array>): ByteReader {
+  return isNative(stream) ? new BurstReader(stream) : stream.getReader();
+}
+
+/** Only a stream of bytes can be asked for so many of them at least. */
+function isNative(stream: ReadableStream<Uint8Array>): boolean {
+  try {
+    stream.getReader({ mode: "byob" }).releaseLock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Reads at least `min` bytes, fewer only at the stream's end; the DOM's types do not know of that. */
+type GulpReader = Pick<ReadableStreamBYOBReader, "cancel" | "releaseLock"> & {
+  read: (view: Uint8Array<ArrayBuffer>, options: { min: number }) => Promise<ReadResult>;
+};
+
+/** A part of a stream that is read in gulps, and a copy of it that still has what a gulp waits for. */
+type Gulps = {
+  stream: ReadableStream<Uint8Array>;
+  reader: GulpReader;
+  spare: ReadableStream<Uint8Array>;
+  /** Bytes taken from `stream` since the two were parted. */
+  taken: number;
+};
+
+/**
+ * Reads each chunk as it comes, until `limits.burstReads` of them have come, each within `limits.burstReadMs` on average:
+ * every chunk costs an entry into JavaScript, so those of a burst are then gathered by the runtime and read
+ * `limits.burstGulpBytes` at a time. A read that asks for so many cannot be taken back when fewer come. So the stream
+ * is parted in two, and when nothing has come of a gulp for `limits.burstStallMs`, what it holds is read from the other
+ * part; no byte is held back longer. The parts are parted anew every `limits.burstPartBytes`, so that no copy grows.
+ */
+class BurstReader implements ByteReader {
+  #stream: ReadableStream<Uint8Array>;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | ReadableStreamBYOBReader;
+  #gulps: Gulps | null = null;
+  #cancelled = false;
+  /** Reads since `#sinceMs`, and how many of them make a burst. */
+  #reads = 0;
+  #sinceMs = 0;
+  #enough: number = limits.burstReads;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#stream = stream;
+    this.#reader = stream.getReader();
+  }
+
+  read(): Promise<ReadResult> {
+    return this.#gulps ? this.#gulp(this.#gulps) : this.#readChunk();
+  }
+
+  async cancel(): Promise<void> {
+    this.#cancelled = true;
+    const parts = this.#gulps ? [this.#gulps.reader, this.#gulps.spare] : [this.#reader];
+    await Promise.all(parts.map((part) => part.cancel()));
+  }
+
+  async #readChunk(): Promise<ReadResult> {
+    const reader = this.#reader as ReadableStreamDefaultReader<Uint8Array>;
+    const got = await reader.read();
+    if (!got.done && this.#isBurst()) this.#part();
+    return got;
+  }
+
+  async #gulp(gulps: Gulps): Promise<ReadResult> {
+    const { promise: stall, resolve } = Promise.withResolvers<null>();
+    const timer = setTimeout(resolve, limits.burstStallMs, null);
+    const asked = gulps.reader.read(new Uint8Array(2 * limits.burstGulpBytes), { min: limits.burstGulpBytes });
+    const got = await Promise.race([asked.catch(() => null), stall]);
+    clearTimeout(timer);
+    if (this.#cancelled) return { done: true, value: undefined };
+    // Stalled, ended or broken: the other part says which.
+    if (!got || got.done) return this.#readSpare(gulps);
+    gulps.taken += got.value.length;
+    if (gulps.taken >= limits.burstPartBytes) this.#partAgain(gulps);
+    return got;
+  }
+
+  /** What the last gulp waited for, or what comes next. */
+  async #readSpare({ reader, spare, taken }: Gulps): Promise<ReadResult> {
+    reader.cancel().catch(() => {});
+    const rest = spare.getReader({ mode: "byob" });
+    this.#gulps = null;
+    this.#reader = rest;
+    for (let seen = taken; ; ) {
+      const got = await rest.read(new Uint8Array(seen + 2 * limits.burstGulpBytes));
+      if (got.done || this.#cancelled) return { done: true, value: undefined };
+      if (got.value.length <= seen) {
+        seen -= got.value.length;
+        continue;
+      }
+      const value = got.value.subarray(seen);
+      rest.releaseLock();
+      this.#stream = spare;
+      this.#goOn(value.length);
+      return { done: false, value };
+    }
+  }
+
+  /** A stall in which much has come is a pause of the burst; one that held little was none, and it takes more then. */
+  #goOn(length: number): void {
+    this.#reads = 0;
+    if (length >= limits.burstGulpBytes / 4) this.#part();
+    else {
+      this.#enough = Math.min(limits.maxBurstReads, this.#enough * 2);
+      this.#reader = this.#stream.getReader();
+    }
+  }
+
+  #isBurst(): boolean {
+    const now = Date.now();
+    if (this.#reads === 0 || now - this.#sinceMs > limits.burstReadMs * this.#enough) {
+      this.#reads = 0;
+      this.#sinceMs = now;
+    }
+    this.#reads += 1;
+    return this.#reads > this.#enough;
+  }
+
+  #part(): void {
+    this.#reads = 0;
+    this.#reader.releaseLock();
+    const [stream, spare] = this.#stream.tee();
+    const reader = stream.getReader({ mode: "byob" }) as GulpReader;
+    this.#gulps = { stream, spare, reader, taken: 0 };
+  }
+
+  #partAgain({ reader, stream, spare }: Gulps): void {
+    spare.cancel().catch(() => {});
+    reader.releaseLock();
+    this.#stream = stream;
+    this.#part();
+  }
+}

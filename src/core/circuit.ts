@@ -19,8 +19,10 @@ export class Circuits {
   admits(upstream: string, maxFailures: number): boolean {
     const state = this.#states.get(upstream);
     if (!state || state.failures < maxFailures) return true;
-    if (state.probing || this.#now() < state.openUntilMs) return false;
+    if (this.#now() < state.openUntilMs) return false;
     state.probing = true;
+    // Should the probe's invocation end without a word, another one follows.
+    state.openUntilMs = this.#now() + limits.circuitRestMs;
     return true;
   }
 
@@ -42,6 +44,8 @@ export class Circuits {
   /** A call that ended without telling anything of the upstream's health. */
   abandoned(upstream: string): void {
     const state = this.#states.get(upstream);
-    if (state) state.probing = false;
+    if (!state?.probing) return;
+    state.probing = false;
+    state.openUntilMs = this.#now();
   }
 }

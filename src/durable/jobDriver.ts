@@ -99,7 +99,8 @@ export class JobDriver {
       state.status === "running" ? withLostAttempt(state.attempts, nowMs - spec.start.createdAtMs) : state.attempts;
     if (state.status === "running" && (await this.#endsByLoss(spec, past))) return;
     const candidates = await this.#candidates(spec);
-    if (!candidates || !(await this.#hasSlot(spec, candidates))) return;
+    if (!candidates || state.end || this.#ending) return this.#ending ?? undefined;
+    if (!(await this.#hasSlot(spec, candidates))) return;
     // It may have been stopped meanwhile: nothing is called for a job that is ending.
     if (this.#ending) return this.#ending;
     if (!state.end) await this.#runRound(spec, { candidates, past });

@@ -41,9 +41,9 @@ export class JobWatchers {
   /** The events after one; see `JobObjects.watch`. A reader that leaves ends its own stream only. */
   watch(options: WatchOptions): ReadableStream<Uint8Array> {
     const { readable, writable } = new IdentityTransformStream();
-    this.#serve(writable.getWriter(), options).catch(() => {
-      // The reader has left.
-    });
+    const writer = writable.getWriter();
+    // The reader has left, or the log has been removed under it.
+    this.#serve(writer, options).catch((cause: unknown) => writer.abort(cause).catch(() => {}));
     return readable;
   }
 

@@ -80,6 +80,8 @@ export function grouped<Item, Result>({ write, weigh }: GroupOptions<Item, Resul
         return await wait(waiting);
       }
       await fly();
+      // Others were before it in the queue, and this flight was full: the next one is its own, or another's.
+      if (queue.includes(waiting)) return await wait(waiting);
     }
     return await waiting.outcome.promise;
   }

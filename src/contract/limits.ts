@@ -63,14 +63,14 @@ export const limits = {
    * When an upstream's chunks are a burst: so many in a row, each within so many ms on average. Fewer would be met by a
    * steady stream whose reader was held up for a moment.
    */
-  burstReads: 6,
+  burstReads: 4,
   maxBurstReads: 96,
   burstReadMs: 2,
   /** A burst is read so many bytes at a time, and none of them is held back longer than this, ms. */
-  burstGulpBytes: 4 * 1024,
+  burstGulpBytes: 8 * 1024,
   burstStallMs: 10,
   /** Bytes of a burst that are kept twice at most, for the case that it stalls. */
-  burstPartBytes: 16 * 1024,
+  burstPartBytes: 64 * 1024,
   /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */
   maxCacheAgeMs: 10_000,
   /** Entries of one such cache. */

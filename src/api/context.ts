@@ -6,11 +6,14 @@ import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
 import type { AppError } from "../core/errors.ts";
+import { eventUseCases } from "../core/events.ts";
+import { hookUseCases } from "../core/hooks.ts";
 import { idempotencyUseCases } from "../core/idempotency.ts";
 import { newId } from "../core/ids.ts";
 import { batchUseCases } from "../core/jobBatches.ts";
 import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
+import { findLiveTrigger, sizeOfLiveTrigger } from "../core/liveTrigger.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { openaiRunUseCases } from "../core/openaiRuns.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
@@ -20,12 +23,14 @@ import { noSecretBox, secretBox } from "../core/secretBox.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
 import type { TimeoutDefaults } from "../core/timeouts.ts";
+import { triggerUseCases } from "../core/triggers.ts";
 import { upstreamUseCases } from "../core/upstreamUseCases.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
 import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
+import { eventStore } from "../store/events.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
 import { batchStore } from "../store/jobBatches.ts";
 import { jobStore } from "../store/jobs.ts";
@@ -35,6 +40,7 @@ import { listRuns } from "../store/runList.ts";
 import { sumUsage } from "../store/runStats.ts";
 import { deleteRun, findModelAsked, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
 import { templateStore } from "../store/templates.ts";
+import { triggerStore } from "../store/triggers.ts";
 import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
@@ -68,6 +74,7 @@ const caches = {
   prices: new TimedCache<ProjectPrices>(),
   usage: new TimedCache<DayUsage>(),
   upstreams: new TimedCache(sizeOfUpstreams),
+  triggers: new TimedCache(sizeOfLiveTrigger),
 };
 
 /** What this isolate has learnt of its upstreams' health. */
@@ -147,6 +154,8 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     log,
     now: Date.now,
   });
+  const received = { ...prepared, ...eventStore(db), startJob: objects.start, admit, log, now: Date.now };
+  const stored = triggerStore(db);
   return {
     templates,
     models,
@@ -176,6 +185,21 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       box,
       allowLoopback: settings.ALLOW_LOOPBACK_UPSTREAMS === "on",
       now: Date.now,
+    }),
+    triggers: triggerUseCases({
+      ...prepared,
+      ...stored,
+      forgetTrigger: (id) => caches.triggers.forget(id),
+      box,
+      now: Date.now,
+    }),
+    events: eventUseCases({ ...received, ...stored, box }),
+    hooks: hookUseCases({
+      ...received,
+      findLiveTrigger: findLiveTrigger({ ...stored, box, cache: caches.triggers }),
+      jobResult: jobs.result,
+      askRate: askRate(env),
+      keepAlive: waitUntil,
     }),
     keys: keyUseCases({ ...keyStore(db), forgetKey: (digest) => caches.keys.forget(digest), now: Date.now }),
     runs: runUseCases({

@@ -227,6 +227,25 @@ export const limits = {
   maxSimulatedPauseMs: 600_000,
   /** A signed timestamp may be so far from now, to either side, seconds: what Standard Webhooks, Stripe and Slack advise. */
   signatureToleranceSeconds: 300,
+  /** Active triggers of a project. */
+  maxTriggers: 200,
+  /** Body of a received webhook, bytes; it is stored whole, D1 holds 2 MB a row, and what is made of it another row. */
+  maxHookBytes: 1_000_000,
+  /** A sender's id of an event that is kept as it is, characters; of a longer one its digest is. */
+  maxSenderIdChars: 255,
+  /** One expression over a payload, characters: room for any use, and bounds how deep it is nested. */
+  maxExpressionChars: 1_000,
+  /** Steps of all expressions over one payload: some tenths of a second, and room for one of `maxHookBytes`. */
+  maxExpressionSteps: 2_000_000,
+  /** Text that goes from a payload into one variable, characters, unless the trigger says so, and the most it may say. */
+  mappedChars: 20_000,
+  maxMappedChars: 200_000,
+  /** A kept header's value, characters. */
+  maxKeptHeaderChars: 1_000,
+  /** Longest wait of a sender for the run's result, ms; many senders give up after 30 s. */
+  hookWaitMs: 25_000,
+  /** A failed event's payload is kept so long for its replay where the project keeps no contents, ms (7 days). */
+  failedPayloadMs: 7 * 24 * 3_600_000,
   /** Retry-After of an answer 503, seconds. */
   unavailableRetryAfterSeconds: 2,
 } as const;

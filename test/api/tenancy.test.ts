@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import type { BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { Page } from "../../src/contract/paging.ts";
+import type { TriggerWithSecret } from "../../src/contract/triggers.ts";
 import { database } from "../../src/store/db.ts";
 import { openRun, settleRun } from "../../src/store/runs.ts";
 import { storedRun } from "../support/call.ts";
@@ -9,6 +10,7 @@ import { callProcedure, type DeclaredProcedure, declaredProcedures } from "../su
 import { content, duties, mark, nobodys, type Things } from "../support/duties.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
 import { anOutcome, aStart, someContents } from "../support/runRecords.ts";
+import { post } from "../support/triggers.ts";
 
 let owner: TestKey;
 let stranger: TestKey;
@@ -67,6 +69,16 @@ async function finishedBatch(): Promise<string> {
   return batchId;
 }
 
+/** Two triggers of the owner's, and an event with the mark in it that comes to no run. */
+async function failedEvent(template: string): Promise<Pick<Things, "triggerId" | "eventId">> {
+  const wanted = { name: mark, scheme: "bearer", template, variables: { name: { expression: "abs(@)" } } };
+  await done("triggers.create", owner, wanted);
+  const { trigger, secret } = (await done("triggers.create", owner, wanted)) as TriggerWithSecret;
+  const { answer } = await post(trigger.id, mark, { authorization: `Bearer ${secret}` });
+  expect(answer.status).toBe("failed");
+  return { triggerId: trigger.id, eventId: answer.eventId };
+}
+
 beforeAll(async () => {
   owner = await insertTestProject();
   stranger = await insertTestProject();
@@ -95,6 +107,7 @@ beforeAll(async () => {
     batchId: await finishedBatch(),
     keyId: spare.principal.keyId,
     upstreamId,
+    ...(await failedEvent(names.template)),
   };
   // What an isolate remembers for the owner must not answer a stranger.
   for (const version of [undefined, "latest", 1])
@@ -143,7 +156,7 @@ describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))(
   },
 );
 
-describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list"])("%s", (path) => {
+describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list", "triggers.list"])("%s", (path) => {
   it("shows nothing of the owner's by the owner's cursor", async () => {
     const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
     expect(first.nextCursor).not.toBeNull();
@@ -200,6 +213,8 @@ async function snapshot(): Promise<unknown> {
     rows("SELECT * FROM keys WHERE project_id = ?"),
     rows("SELECT * FROM model_prices WHERE project_id = ?"),
     rows("SELECT * FROM upstreams WHERE project_id = ?"),
+    rows("SELECT * FROM triggers WHERE project_id = ?"),
+    rows("SELECT * FROM events WHERE project_id = ?"),
   ]);
   return all.map(({ results }) => results);
 }

@@ -21,7 +21,16 @@ const rules: Record<string, Rule> = {
   core: {
     rooms: ["contract", "core"],
     // Pure libraries: no I/O, no platform.
-    packages: ["zod", "mustache", "diff", "ulidx", "@cfworker/json-schema", "eventsource-parser", "safe-regex2"],
+    packages: [
+      "zod",
+      "mustache",
+      "diff",
+      "ulidx",
+      "@cfworker/json-schema",
+      "@jmespath-community/jmespath",
+      "eventsource-parser",
+      "safe-regex2",
+    ],
   },
   store: { rooms: ["contract", "core", "store"], packages: ["drizzle-orm", "zod", "@cloudflare/workers-types"] },
   upstream: { rooms: ["contract", "core", "upstream"], packages: ["eventsource-parser", "zod"] },

@@ -1,4 +1,4 @@
-import { newId } from "../../src/core/ids.ts";
+import { newId, newUnguessableId } from "../../src/core/ids.ts";
 
 /** A word in everything the owner has, so that no answer to a stranger may hold it unasked. */
 export const mark = "ownermark";
@@ -14,6 +14,8 @@ export type Things = {
   batchId: string;
   keyId: string;
   upstreamId: string;
+  triggerId: string;
+  eventId: string;
 };
 
 /**
@@ -31,6 +33,7 @@ const byRun = (extra: object = {}) => ({
   names: ({ runId, liveRunId, jobId }: Things) => [runId, liveRunId, jobId].map((id) => ({ runId: id, ...extra })),
 });
 const byBatch = () => ({ names: ({ batchId }: Things) => [{ batchId }] });
+const byTrigger = () => ({ names: ({ triggerId }: Things) => [{ id: triggerId }] });
 const byTemplate = (extra: object = {}) => ({ names: ({ template }: Things) => [{ name: template, ...extra }] });
 const including = (snippet: string) => ({
   messages: [{ role: "user", content: `{{> ${snippet}}}` }],
@@ -124,6 +127,27 @@ export const duties: Record<string, Duty> = {
   },
   "upstreams.test": { names: ({ upstreamId }) => [{ id: upstreamId, model: "m" }] },
   "upstreams.archive": { names: ({ upstreamId }) => [{ id: upstreamId }] },
+  "triggers.create": {
+    names: ({ template }) => [{ name: "mine", scheme: "github", template, variables: { name: "text" } }],
+  },
+  "triggers.list": { lists: () => [{}] },
+  "triggers.get": byTrigger(),
+  "triggers.update": {
+    names: ({ triggerId, template }) => [
+      { id: triggerId, name: "mine" },
+      { id: triggerId, template, variables: {} },
+    ],
+  },
+  "triggers.preview": {
+    names: ({ triggerId, eventId }) => [
+      { id: triggerId, sample: { body: {} } },
+      { id: triggerId, eventId },
+    ],
+  },
+  "triggers.rotateSecret": byTrigger(),
+  "triggers.archive": byTrigger(),
+  "triggers.events": { names: ({ triggerId }) => [{ triggerId }, { triggerId, status: "failed" }] },
+  "triggers.replay": { names: ({ eventId }) => [{ eventId }] },
   "keys.create": { apart: "makes a key in the caller's own project and names nothing" },
   "keys.list": { lists: () => [{}] },
   "keys.rotate": { names: ({ keyId }) => [{ id: keyId, overlapSeconds: 0 }, { id: keyId }] },
@@ -140,4 +164,6 @@ export const nobodys = (): Things => ({
   batchId: newId("bat"),
   keyId: newId("key"),
   upstreamId: newId("ups"),
+  triggerId: newUnguessableId("trg"),
+  eventId: newId("evt"),
 });

@@ -5,6 +5,7 @@ import { keysRouter } from "./keys.ts";
 import { modelsRouter } from "./models.ts";
 import { runsRouter } from "./runs.ts";
 import { templatesRouter } from "./templates.ts";
+import { triggersRouter } from "./triggers.ts";
 import { upstreamsRouter } from "./upstreams.ts";
 
 export const appRouter = router({
@@ -15,6 +16,7 @@ export const appRouter = router({
   models: modelsRouter,
   upstreams: upstreamsRouter,
   keys: keysRouter,
+  triggers: triggersRouter,
 });
 
 /** The type a client is made from. */

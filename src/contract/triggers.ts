@@ -115,7 +115,7 @@ export const Trigger = z.object({
   /** The secret's last characters, to recognise it by. */
   secretHint: z.string(),
   /** Until when the secret before is taken too; null: there is none. */
-  previousSecretEndsAt: z.iso.datetime().nullable(),
+  previousSecretUntil: z.iso.datetime().nullable(),
   ...mapping,
   version: Selector.nullable(),
   variables: z.record(z.string(), z.unknown()),

@@ -13,7 +13,7 @@ export type StoredTrigger = {
   projectId: string;
   trigger: Trigger;
   sealedSecret: string | null;
-  /** The one before, taken until `trigger.previousSecretEndsAt`. */
+  /** The one before, taken until `trigger.previousSecretUntil`. */
   sealedPrevious: string | null;
 };
 
@@ -88,7 +88,7 @@ export function liveTrigger(stored: TriggerOfProject, box: SecretBox): LiveTrigg
     async secrets(nowMs) {
       opened ??= await openSecrets(stored, box);
       const { current, previous } = opened;
-      const overlaps = Date.parse(trigger.previousSecretEndsAt ?? "") > nowMs;
+      const overlaps = Date.parse(trigger.previousSecretUntil ?? "") > nowMs;
       return previous !== null && overlaps ? [current, previous] : [current];
     },
   };

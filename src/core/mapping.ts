@@ -121,7 +121,11 @@ function sourceOf(mapping: VariableMapping, { text, body, headers }: MappingInpu
 function asDeclared(value: unknown, schema: unknown): unknown {
   const types = typesOf(schema);
   if (types.length === 0) return value;
-  if (types.includes("string") && typeof value !== "string" && !types.includes(typeOf(value)))
+  if (
+    types.includes("string") &&
+    typeof value !== "string" &&
+    !typesOfValue(value).some((type) => types.includes(type))
+  )
     return typeof value === "object" ? JSON.stringify(value) : String(value);
   if (typeof value !== "string" || types.includes("string")) return value;
   if (types.some((type) => type === "number" || type === "integer") && /^-?\d{1,15}(?:\.\d{1,15})?$/.test(value))
@@ -135,9 +139,9 @@ function typesOf(schema: unknown): unknown[] {
   return type === undefined ? [] : [type].flat();
 }
 
-function typeOf(value: unknown): string {
-  if (Array.isArray(value)) return "array";
-  return Number.isInteger(value) ? "integer" : typeof value;
+function typesOfValue(value: unknown): string[] {
+  if (Array.isArray(value)) return ["array"];
+  return Number.isInteger(value) ? ["integer", "number"] : [typeof value];
 }
 
 /** Cut between characters, not inside one. */

@@ -29,7 +29,12 @@ export async function signStandard(secrets: readonly string[], message: Standard
 export type HeaderOf = (name: string) => string | null | undefined;
 
 /** Why a message was refused. */
-export type StandardFault = "header_missing" | "timestamp_malformed" | "timestamp_out_of_tolerance" | "no_match";
+export type StandardFault =
+  | "header_missing"
+  | "id_malformed"
+  | "timestamp_malformed"
+  | "timestamp_out_of_tolerance"
+  | "no_match";
 
 /**
  * Null when one of the `v1` signatures is that of one of the secrets, and the timestamp is no further than
@@ -46,6 +51,8 @@ export async function standardFault(
   const timestamp = header("webhook-timestamp");
   const given = header("webhook-signature");
   if (!id || !timestamp || !given) return "header_missing";
+  // The full stop parts what is signed: in an id it would let the same signature stand for another time and body.
+  if (id.includes(".")) return "id_malformed";
   const seconds = wholeSeconds(timestamp);
   if (seconds === null) return "timestamp_malformed";
   if (Math.abs(nowSeconds - seconds) > limits.signatureToleranceSeconds) return "timestamp_out_of_tolerance";

@@ -73,7 +73,7 @@ export function triggerUseCases(ports: TriggerPorts) {
         hmac: hmac ?? null,
         version: version ?? null,
         secretHint: hintOf(secret),
-        previousSecretEndsAt: null,
+        previousSecretUntil: null,
         createdAt: now,
         updatedAt: now,
         archived: false,

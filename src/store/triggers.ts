@@ -149,7 +149,7 @@ function toTrigger(row: Row): Trigger {
   const { id, name, scheme, hmac, secretHint, template, version, variables, filter, priority, model, params } = row;
   return {
     ...{ id, path: pathOf(id), name, scheme, hmac, secretHint },
-    previousSecretEndsAt: row.previousEndsAt === null ? null : iso(row.previousEndsAt),
+    previousSecretUntil: row.previousEndsAt === null ? null : iso(row.previousEndsAt),
     ...{ template, version, variables, filter, priority, model, params },
     respond: row.respond,
     requestsPerMinute: knownRate(row.requestsPerMinute),

@@ -99,6 +99,14 @@ describe("Standard Webhooks", () => {
     expect(fault).toBe("header_missing");
   });
 
+  it("refuses an id with a full stop, which would move what is signed from the body into it", async () => {
+    const body = `${nowSeconds}.rest`;
+    const signature = await signStandard([secret], { id: "msg_1", timestamp: nowSeconds, body });
+    expect(await verifyStandard([secret], headersOf("msg_1", nowSeconds, signature), body, nowSeconds)).toBe(true);
+    const moved = headersOf(`msg_1.${nowSeconds}`, nowSeconds, signature);
+    expect(await standardFault([secret], moved, "rest", nowSeconds)).toBe("id_malformed");
+  });
+
   it("refuses a message of which one byte, the id or the timestamp is another", async () => {
     const signature = await signStandard([secret], { id: "msg_1", timestamp: nowSeconds, body: '{"a":1}' });
     const ok = (id: string, timestamp: number, body: string) =>

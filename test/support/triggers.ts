@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { HookAnswer, TriggerEvent } from "../../src/contract/events.ts";
+import type { JobResult } from "../../src/contract/jobs.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import type { TriggerWithSecret } from "../../src/contract/triggers.ts";
 import { hexOf } from "../../src/core/digest.ts";
@@ -48,6 +49,8 @@ export async function triggerProject(
     projectId: key.principal.projectId,
     ...made,
     id,
+    /** The end of a run; a test that does not wait for it leaves its calls to the next one. */
+    ended: (runId: string | null | undefined) => done<JobResult>(key, "jobs.result", { runId }),
     events: async (input: object = {}) =>
       (await done<Page<TriggerEvent>>(key, "triggers.events", { triggerId: id, ...input })).items,
   };

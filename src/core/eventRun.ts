@@ -4,10 +4,10 @@ import { limits } from "../contract/limits.ts";
 import type { Admit } from "./admission.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
 import { toAppError } from "./errors.ts";
-import { newBudget } from "./expressions.ts";
+import { type Budget, newBudget } from "./expressions.ts";
 import { type JobSpec, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import type { LiveTrigger } from "./liveTrigger.ts";
-import { mapVariables, matches } from "./mapping.ts";
+import { type MappingInput, mapVariables, matches } from "./mapping.ts";
 import { parsePayload } from "./payload.ts";
 import { type PreparePorts, prepare } from "./prepare.ts";
 import { schemes } from "./signatures.ts";
@@ -44,11 +44,10 @@ export async function madeOfEvent(
   event: ReceivedPayload & { eventId: string },
 ): Promise<MadeOfEvent> {
   try {
-    if (schemes[live.trigger.scheme].isPing?.((name) => event.headers[name])) return { status: "ignored" };
     const { text, contentType, headers } = event;
     const input = { text, headers, body: parsePayload(text, contentType) };
     const budget = newBudget();
-    if (!matches(live.mapping, input, budget)) return { status: "ignored" };
+    if (isIgnored(live, input, budget)) return { status: "ignored" };
     const { principal, trigger } = live;
     await ports.admit(principal);
     const { variables: schema } = await ports.resolveTemplate(principal.projectId, trigger.template, versionOf(live));
@@ -60,6 +59,12 @@ export async function madeOfEvent(
   } catch (thrown) {
     return { status: "failed", error: eventErrorOf(thrown) };
   }
+}
+
+/** Whether an event is nothing that the trigger is there for. */
+export function isIgnored({ trigger, mapping }: LiveTrigger, input: MappingInput, budget: Budget): boolean {
+  const isPing = schemes[trigger.scheme].isPing?.((name) => input.headers[name]) ?? false;
+  return isPing || !matches(mapping, input, budget);
 }
 
 /** Passes by itself, or is our own mistake. */

@@ -225,6 +225,8 @@ export const limits = {
   maxSimulatedValues: 10_000,
   /** One pause in a simulator's script, ms. */
   maxSimulatedPauseMs: 600_000,
+  /** A signed timestamp may be so far from now, to either side, seconds: what Standard Webhooks, Stripe and Slack advise. */
+  signatureToleranceSeconds: 300,
   /** Retry-After of an answer 503, seconds. */
   unavailableRetryAfterSeconds: 2,
 } as const;

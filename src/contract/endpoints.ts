@@ -103,12 +103,7 @@ export type UpdateEndpointInput = z.infer<typeof UpdateEndpointInput>;
 export const RotateEndpointSecretInput = z.strictObject({
   id: EndpointId,
   /** How long messages are signed with the old secret as well, seconds. */
-  overlapSeconds: z
-    .number()
-    .int()
-    .min(0)
-    .max(limits.maxKeyOverlapSeconds)
-    .default(limits.endpointSecretOverlapSeconds),
+  overlapSeconds: z.number().int().min(0).max(limits.maxKeyOverlapSeconds).default(limits.endpointSecretOverlapSeconds),
 });
 export type RotateEndpointSecretInput = z.infer<typeof RotateEndpointSecretInput>;
 

@@ -240,6 +240,8 @@ export const limits = {
   deliveryTimeoutMs: 15_000,
   /** What is read and kept of an endpoint's answer, bytes. */
   maxDeliveryAnswerBytes: 1_024,
+  /** An endpoint with a message on its way sets its alarm so far ahead, ms: after a crash it goes on that much later. */
+  deliveryLeaseMs: 5_000,
   /** Messages on their way to one endpoint at a time: an invocation has 6 connections, and the endpoint other work. */
   maxSends: 4,
   /** Pause before the first and each later attempt to deliver a message, ms; after the last one it is dead. */

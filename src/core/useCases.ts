@@ -1,4 +1,6 @@
 import type { AdmittedCompletions } from "./admission.ts";
+import type { DeliveryUseCases } from "./deliveries.ts";
+import type { EndpointUseCases } from "./endpoints.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
 import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
@@ -22,4 +24,6 @@ export interface UseCases {
   models: ModelUseCases;
   upstreams: UpstreamUseCases;
   keys: KeyUseCases;
+  endpoints: EndpointUseCases;
+  deliveries: DeliveryUseCases;
 }

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import type { EndpointWithSecret } from "../../src/contract/endpoints.ts";
 import type { BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import { database } from "../../src/store/db.ts";
@@ -67,6 +68,18 @@ async function finishedBatch(): Promise<string> {
   return batchId;
 }
 
+/** An endpoint of the owner's with a message that waits. */
+async function waitingDelivery(): Promise<{ endpointId: string; deliveryId: string }> {
+  const endpoint = { url: `https://${mark}.test/`, description: mark, events: ["run.succeeded"] };
+  const made = (await done("endpoints.create", owner, endpoint)) as EndpointWithSecret;
+  const { id: endpointId } = made.endpoint;
+  await done("endpoints.update", owner, { id: endpointId, enabled: false });
+  await finishedJob();
+  const list = async () => (await done("endpoints.deliveries.list", owner, { endpointId })) as Page<{ id: string }>;
+  await vi.waitUntil(async () => (await list()).items.length === 1);
+  return { endpointId, deliveryId: (await list()).items[0]?.id ?? "" };
+}
+
 beforeAll(async () => {
   owner = await insertTestProject();
   stranger = await insertTestProject();
@@ -95,7 +108,9 @@ beforeAll(async () => {
     batchId: await finishedBatch(),
     keyId: spare.principal.keyId,
     upstreamId,
+    ...(await waitingDelivery()),
   };
+  await done("endpoints.create", owner, { url: "https://second.test/", description: mark });
   // What an isolate remembers for the owner must not answer a stranger.
   for (const version of [undefined, "latest", 1])
     await done("templates.render", owner, { name: owned.template, version, variables: { name: "x" } });
@@ -143,7 +158,7 @@ describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))(
   },
 );
 
-describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list"])("%s", (path) => {
+describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list", "endpoints.list"])("%s", (path) => {
   it("shows nothing of the owner's by the owner's cursor", async () => {
     const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
     expect(first.nextCursor).not.toBeNull();
@@ -179,6 +194,13 @@ describe("procedures that name nothing of a project", () => {
     await done("upstreams.archive", stranger, { id });
   });
 
+  it("make an endpoint for the caller's project alone", async () => {
+    const made = await done("endpoints.create", stranger, { url: "https://mine.test/" });
+    const { id } = (made as EndpointWithSecret).endpoint;
+    expect(JSON.stringify(await done("endpoints.list", owner, {}))).not.toContain(id);
+    await done("endpoints.archive", stranger, { id });
+  });
+
   it("let two projects use one name", async () => {
     await done("templates.create", stranger, { name: `${mark}/greeting`, content: { text: "another" } });
     const found = await done("templates.get", owner, { name: owned.template });
@@ -200,6 +222,7 @@ async function snapshot(): Promise<unknown> {
     rows("SELECT * FROM keys WHERE project_id = ?"),
     rows("SELECT * FROM model_prices WHERE project_id = ?"),
     rows("SELECT * FROM upstreams WHERE project_id = ?"),
+    rows("SELECT * FROM endpoints WHERE project_id = ?"),
   ]);
   return all.map(({ results }) => results);
 }

@@ -1,4 +1,5 @@
 import { completionsRouter } from "./completions.ts";
+import { endpointsRouter } from "./endpoints.ts";
 import { router } from "./init.ts";
 import { jobsRouter } from "./jobs.ts";
 import { keysRouter } from "./keys.ts";
@@ -15,6 +16,7 @@ export const appRouter = router({
   models: modelsRouter,
   upstreams: upstreamsRouter,
   keys: keysRouter,
+  endpoints: endpointsRouter,
 });
 
 /** The type a client is made from. */

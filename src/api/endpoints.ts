@@ -11,7 +11,7 @@ export function endpointObjects(namespace: DurableObjectNamespace): EndpointObje
     state: (owner) => actor(owner).state(owner),
     setEnabled: (owner, enabled) => actor(owner).setEnabled(owner, enabled),
     changed: (owner) => actor(owner).changed(owner),
-    test: (owner, notice) => actor(owner).test(owner, notice),
+    sendSample: (owner, notice) => actor(owner).sendSample(owner, notice),
     listDeliveries: (owner, filter) => actor(owner).listDeliveries(owner, filter),
     findDelivery: (owner, id) => actor(owner).findDelivery(owner, id),
     replay: (owner, id) => actor(owner).replay(owner, id),

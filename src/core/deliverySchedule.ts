@@ -2,12 +2,9 @@ import type { DeliveryAttempt } from "../contract/deliveries.ts";
 import { limits } from "../contract/limits.ts";
 
 /** What is to be done after an attempt. */
-export type AfterAttempt =
-  | { kind: "delivered" }
-  | { kind: "again"; atMs: number; isGone: boolean }
-  | { kind: "dead"; isGone: boolean };
+export type AfterAttempt = { kind: "delivered" } | { kind: "again"; atMs: number } | { kind: "dead" };
 
-export type Attempted = Pick<DeliveryAttempt, "status" | "error"> & {
+export type Attempted = Pick<DeliveryAttempt, "error"> & {
   /** What the endpoint asked for with a 429 or 503; null: nothing. */
   retryAfterSeconds: number | null;
 };
@@ -23,16 +20,15 @@ export type Tried = {
 /**
  * What follows an attempt: only 2xx is success, and every failure is tried again by `limits.deliveryPausesMs`, each pause
  * lengthened by up to `limits.deliveryJitter` of itself; an endpoint that asks for more time with 429 or 503 gets it.
- * After the last attempt the message is dead. A 410 says that the endpoint is not to be called any more.
+ * After the last attempt the message is dead.
  */
 export function afterAttempt(attempted: Attempted, { tries, nowMs, random }: Tried): AfterAttempt {
   if (attempted.error === null) return { kind: "delivered" };
-  const isGone = attempted.status === 410;
   const pauseMs = limits.deliveryPausesMs[tries];
-  if (pauseMs === undefined) return { kind: "dead", isGone };
+  if (pauseMs === undefined) return { kind: "dead" };
   const ownMs = Math.round(pauseMs * (1 + limits.deliveryJitter * random));
   const askedMs = (attempted.retryAfterSeconds ?? 0) * 1000;
-  return { kind: "again", atMs: nowMs + Math.max(ownMs, askedMs), isGone };
+  return { kind: "again", atMs: nowMs + Math.max(ownMs, askedMs) };
 }
 
 /** Statuses with which an endpoint may say when to come back (RFC 9110, RFC 6585). */

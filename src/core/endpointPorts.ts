@@ -87,7 +87,7 @@ export type EndpointObjects = {
   /** The endpoint's record has changed: it is read again before the next message. */
   changed: (owner: EndpointOwner) => Promise<void>;
   /** Sends a message that is kept nowhere, also when the endpoint is disabled. Null: it has been archived. */
-  test: (owner: EndpointOwner, notice: Notice) => Promise<DeliveryAttempt | null>;
+  sendSample: (owner: EndpointOwner, notice: Notice) => Promise<DeliveryAttempt | null>;
   /** Newest first. */
   listDeliveries: (owner: EndpointOwner, filter: DeliveryFilter) => Promise<Delivery[]>;
   findDelivery: (owner: EndpointOwner, id: string) => Promise<DeliveryDetail | null>;

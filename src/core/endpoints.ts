@@ -23,7 +23,7 @@ import { newStandardSecret } from "./standardWebhooks.ts";
 import { sampleNotice } from "./webhookSamples.ts";
 
 export type EndpointPorts = Omit<EndpointStore, "findListeners" | "showDisabled"> & {
-  endpointObjects: Pick<EndpointObjects, "state" | "setEnabled" | "changed" | "test" | "clear">;
+  endpointObjects: Pick<EndpointObjects, "state" | "setEnabled" | "changed" | "sendSample" | "clear">;
   box: SecretBox;
   /** Whether endpoints on this machine may be called. */
   allowLoopback: boolean;
@@ -135,7 +135,7 @@ export function endpointUseCases(ports: EndpointPorts) {
     async test({ projectId }: Principal, { id, event }: TestEndpointInput): Promise<DeliveryAttempt> {
       const owner = { projectId, endpointId: id };
       await findActive(owner);
-      const attempt = await objects.test(owner, sampleNotice(event, ports.now()));
+      const attempt = await objects.sendSample(owner, sampleNotice(event, ports.now()));
       if (!attempt) throw archivedEndpoint();
       return attempt;
     },

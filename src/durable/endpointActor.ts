@@ -74,7 +74,8 @@ export class EndpointActor extends DurableObject<Env> {
     this.#record = null;
   }
 
-  async test(owner: EndpointOwner, notice: Notice): Promise<DeliveryAttempt | null> {
+  /** `test` is a name that the runtime keeps for itself. */
+  async sendSample(owner: EndpointOwner, notice: Notice): Promise<DeliveryAttempt | null> {
     const stored = await this.#bindings.findEndpoint(owner);
     if (!stored || stored.endpoint.archived) return null;
     const sent = await sendNotice({ ...this.#bindings, isHeld: () => false }, stored, notice, () => {});

@@ -18,6 +18,6 @@ export function endpointBindings(env: Env): EndpointBindings {
     post: (request) => fetch(request),
     box: ENCRYPTION_KEY ? secretBox(ENCRYPTION_KEY) : noSecretBox,
     allowLoopback: WEBHOOKS_ALLOW_LOOPBACK === "true",
-    now: Date.now,
+    now: () => Date.now(),
   };
 }

@@ -18,7 +18,7 @@ export type EndpointAnswer<Data> = {
   error: { code: string; param: string | null; message: string } | null;
 };
 
-const queries = /\.(?:list|get)$/;
+const queries = /(?:^|\.)(?:list|get)$/;
 
 /** Calls a procedure of `endpoints.*`, whatever it answers. */
 export async function callEndpoints<Data>(

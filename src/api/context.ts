@@ -3,8 +3,11 @@ import { type AskRate, admission, admitted } from "../core/admission.ts";
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
 import { countingSettle, type DayUsage } from "../core/budgets.ts";
 import { TimedCache } from "../core/cache.ts";
+import { checkCallback } from "../core/callbacks.ts";
 import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
+import { deliveryUseCases } from "../core/deliveries.ts";
+import { endpointUseCases } from "../core/endpoints.ts";
 import type { AppError } from "../core/errors.ts";
 import { eventUseCases } from "../core/events.ts";
 import { hookUseCases } from "../core/hooks.ts";
@@ -30,6 +33,7 @@ import { type Env, type Settings, settingsOf } from "../env.ts";
 import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
+import { endpointStore } from "../store/endpoints.ts";
 import { eventStore } from "../store/events.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
 import { batchStore } from "../store/jobBatches.ts";
@@ -47,6 +51,7 @@ import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import { presentedKey } from "./auth.ts";
+import { endpointObjects } from "./endpoints.ts";
 import { batchObjects } from "./jobBatches.ts";
 import { jobObjects } from "./jobs.ts";
 
@@ -99,13 +104,18 @@ export function requestContext(request: Request, { env, requestId, waitUntil }: 
       return checking;
     },
     principal: () => principal,
-    useCases: bindUseCases(env, settings, waitUntil),
+    useCases: bindUseCases(env, settings, { waitUntil, ownHost: new URL(request.url).host }),
     signal: request.signal,
     logError: (error) => logFailure(error, requestId),
   };
 }
 
-function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
+type Around = Pick<Invocation, "waitUntil"> & {
+  /** Where the caller has reached weir, a URL's `host`. */
+  ownHost: string;
+};
+
+function bindUseCases(env: Env, settings: Settings, { waitUntil, ownHost }: Around): UseCases {
   const db = database(env.DB);
   const { UPSTREAM_BASE_URL: baseUrl, UPSTREAM_API_KEY: apiKey } = settings;
   const simulator = settings.SIMULATOR === "on";
@@ -123,6 +133,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
   const objects = jobObjects(env.JOBS);
+  const endpoints = { ...endpointStore(db), endpointObjects: endpointObjects(env.ENDPOINTS) };
   const admit = admission({ ...usage, askRate: askRate(env), log });
   const prepared = {
     resolveTemplate: templates.resolve,
@@ -151,6 +162,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     objects,
     findRun: findRecordedRun(findRun(db), Date.now),
     admit,
+    checkCallback: checkCallback(endpoints),
     log,
     now: Date.now,
   });
@@ -166,6 +178,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       ...batchStore(db),
       batchObjects: batchObjects(env.BATCHES),
       admit,
+      checkCallback: checkCallback(endpoints),
       log,
       now: Date.now,
     }),
@@ -189,6 +202,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     triggers: triggerUseCases({
       ...prepared,
       ...stored,
+      checkCallback: checkCallback(endpoints),
       forgetTrigger: (id) => caches.triggers.forget(id),
       box,
       now: Date.now,
@@ -201,6 +215,15 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       askRate: askRate(env),
       keepAlive: waitUntil,
     }),
+    endpoints: endpointUseCases({
+      ...endpoints,
+      box,
+      allowLoopback: settings.WEBHOOKS_ALLOW_LOOPBACK === "true",
+      ownHost,
+      log,
+      now: Date.now,
+    }),
+    deliveries: deliveryUseCases(endpoints),
     keys: keyUseCases({ ...keyStore(db), forgetKey: (digest) => caches.keys.forget(digest), now: Date.now }),
     runs: runUseCases({
       listRuns: listRuns(db),

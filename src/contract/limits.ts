@@ -246,6 +246,39 @@ export const limits = {
   hookWaitMs: 25_000,
   /** A failed event's payload is kept so long for its replay where the project keeps no contents, ms (7 days). */
   failedPayloadMs: 7 * 24 * 3_600_000,
+  /** Endpoints of a project; all of them are read at the end of each of its jobs. */
+  maxEndpoints: 20,
+  /** An endpoint's address and what its owner notes of it, characters. */
+  maxEndpointUrlChars: 1_000,
+  maxEndpointDescriptionChars: 500,
+  /** How long messages are signed with a rotated secret too when no time is given, seconds (a day). */
+  endpointSecretOverlapSeconds: 24 * 3600,
+  /** Body of a message to an endpoint, bytes: Standard Webhooks asks for less than 20 kB. */
+  maxWebhookBytes: 19_999,
+  /** One attempt to deliver a message, whole, ms. */
+  deliveryTimeoutMs: 15_000,
+  /** What is read and kept of an endpoint's answer, bytes. */
+  maxDeliveryAnswerBytes: 1_024,
+  /** An endpoint with a message on its way sets its alarm so far ahead, ms: after a crash it goes on that much later. */
+  deliveryLeaseMs: 5_000,
+  /** Messages on their way to one endpoint at a time: an invocation has 6 connections, and the endpoint other work. */
+  maxSends: 4,
+  /** Pause before the first and each later attempt to deliver a message, ms; after the last one it is dead. */
+  deliveryPausesMs: [0, 5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000],
+  /** A pause is longer by up to this part of itself, at random, so that what failed together does not come back together. */
+  deliveryJitter: 0.2,
+  /** Longest Retry-After of an endpoint that is kept to, seconds (a day). */
+  maxDeliveryRetryAfterSeconds: 24 * 3600,
+  /** An endpoint to which nothing could be delivered for so long, ms (5 days), is disabled. */
+  endpointFailingMs: 5 * 24 * 3_600_000,
+  /** Attempts whose results are kept of one delivery, replays included. */
+  maxKeptAttempts: 50,
+  /** A message is kept so long after it was accepted, ms (30 days), or as long as the project keeps contents. */
+  deliveryKeptMs: 30 * 24 * 3_600_000,
+  /** Messages kept of one endpoint; the oldest make way. With 20 kB each this is a tenth of what an object holds. */
+  maxDeliveries: 50_000,
+  /** Messages that one alarm of an endpoint drops. */
+  prunedDeliveries: 1_000,
   /** Retry-After of an answer 503, seconds. */
   unavailableRetryAfterSeconds: 2,
 } as const;

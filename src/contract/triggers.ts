@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { SamplingParams } from "./chat.ts";
+import { Callback } from "./endpoints.ts";
 import { SubmitJobInput } from "./jobs.ts";
 import { RequestsPerMinute } from "./keys.ts";
 import { limits } from "./limits.ts";
@@ -89,6 +90,8 @@ const mapping = {
   model: z.string().min(1).max(limits.maxNameChars).nullable(),
   /** Instead of the template's, one by one. */
   params: SamplingParams.strict(),
+  /** The endpoint that is told of a run's end. */
+  callback: Callback.nullable(),
   /** `sync`: the answer waits up to 25 s for the run's result. */
   respond: z.enum(["async", "sync"]),
   /** Events a minute; null: without bound. */
@@ -138,6 +141,7 @@ export const CreateTriggerInput = z
     filter: mapping.filter.default(null),
     model: mapping.model.default(null),
     params: mapping.params.default({}),
+    callback: mapping.callback.default(null),
     respond: mapping.respond.default("async"),
     requestsPerMinute: mapping.requestsPerMinute.default(null),
     eventId: mapping.eventId.default(null),
@@ -170,6 +174,7 @@ export const UpdateTriggerInput = z.strictObject({
   priority: z.number().int().min(-limits.maxJobPriority).max(limits.maxJobPriority).optional(),
   model: mapping.model.optional(),
   params: mapping.params.optional(),
+  callback: mapping.callback.optional(),
   respond: mapping.respond.optional(),
   requestsPerMinute: mapping.requestsPerMinute.optional(),
   eventId: mapping.eventId.optional(),

@@ -5,7 +5,7 @@ import type { Admit } from "./admission.ts";
 import type { CompletionRequest } from "./completionRequest.ts";
 import { toAppError } from "./errors.ts";
 import { type Budget, newBudget } from "./expressions.ts";
-import { type JobSpec, specOf, storedJson, termsOf } from "./jobSpec.ts";
+import { type JobOptions, type JobSpec, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import type { LiveTrigger } from "./liveTrigger.ts";
 import { type MappingInput, mapVariables, matches } from "./mapping.ts";
 import { parsePayload } from "./payload.ts";
@@ -101,9 +101,9 @@ function requestOf(
   };
 }
 
-/** How a trigger's jobs are run. Whom to tell of their end (the column `callback`) joins here. */
-function optionsOf({ trigger: { priority } }: LiveTrigger): Parameters<typeof termsOf>[0] {
-  return { priority, onInterrupt: "keep" };
+/** How a trigger's jobs are run. */
+function optionsOf({ trigger: { priority, callback } }: LiveTrigger): JobOptions {
+  return { priority, callback: callback ?? undefined, onInterrupt: "keep" };
 }
 
 /** When an event's payload is dropped, ms since the epoch; null: never. */

@@ -12,6 +12,7 @@ import type { RunWithContents } from "../contract/runs.ts";
 import type { AdmissionHeaders, Admit } from "./admission.ts";
 import { ToldAnswer } from "./answerDelta.ts";
 import { quotaIdsOf } from "./budgets.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
@@ -31,6 +32,7 @@ export type JobPorts = PreparePorts &
     objects: JobObjects;
     findRun: FindRun;
     admit: Admit;
+    checkCallback: CheckCallback;
     log: (event: string, fields: Record<string, unknown>) => void;
     /** Milliseconds since the epoch. */
     now: () => number;
@@ -124,6 +126,7 @@ export function jobUseCases(ports: JobPorts) {
     const { options, idempotencyKey: key, canonical } = asked;
     const headers = await ports.admit(principal);
     if (principal.kind === "publishable") checkPublishable(options);
+    await ports.checkCallback(principal, options.callback);
     const request = { ...asked.request, stream: true };
     const spec = await rendered(principal, request, termsOf(options, ports.now()));
     const ticket = await accept({ spec, request: request.template && request }, { key, canonical });
@@ -220,7 +223,8 @@ export function jobUseCases(ports: JobPorts) {
     const nowMs = ports.now();
     const { spec, request } = old;
     const { priority, onInterrupt } = spec;
-    const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
+    const deadlineMs = spec.deadlineAtMs - spec.runAtMs;
+    const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs, callback: spec.callback };
     if (input.version === "same" || !request?.template) {
       const { keyId, keepContents } = principal;
       // The repetition is no part of the batch.
@@ -255,6 +259,8 @@ function checkPublishable(input: JobOptions): void {
   if (input.priority !== 0) throw refuse("priority");
   if (input.delayMs !== undefined) throw refuse("delayMs");
   if (input.runAt !== undefined) throw refuse("runAt");
+  if (input.callback !== undefined)
+    throw new AppError("forbidden", "callback: not by a publishable key", { param: "callback" });
 }
 
 async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise<JobResult> {

@@ -9,6 +9,7 @@ import type {
   TriggerWithSecret,
   UpdateTriggerInput,
 } from "../contract/triggers.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { cursorOf, pageOf, startOf } from "./cursor.ts";
 import { AppError } from "./errors.ts";
 import { parseExpression } from "./expressions.ts";
@@ -22,6 +23,7 @@ import type { SecretBox } from "./secretBox.ts";
 import { schemes } from "./signatures.ts";
 
 export type TriggerPorts = Pick<PreparePorts, "resolveTemplate"> & {
+  checkCallback: CheckCallback;
   insertTrigger: (stored: StoredTrigger) => Promise<void>;
   countActiveTriggers: (projectId: string) => Promise<number>;
   /** Newest first, those before `beforeId` in age order when given. */
@@ -57,9 +59,11 @@ export function triggerUseCases(ports: TriggerPorts) {
 
   return {
     /** `conflict` when the project has `limits.maxTriggers`; an error of the mapping names the variable or `filter`. */
-    async create({ projectId }: Principal, input: CreateTriggerInput): Promise<TriggerWithSecret> {
+    async create(principal: Principal, input: CreateTriggerInput): Promise<TriggerWithSecret> {
+      const { projectId } = principal;
       const { secret: given, hmac, version, ...settings } = input;
       await checkMapping(ports, projectId, { ...settings, version: version ?? null });
+      await ports.checkCallback(principal, input.callback ?? undefined);
       const secret = chosenSecret(input.scheme, given);
       if ((await ports.countActiveTriggers(projectId)) >= limits.maxTriggers)
         throw new AppError("conflict", `A project has at most ${limits.maxTriggers} triggers: archive one first.`);
@@ -108,6 +112,7 @@ export function triggerUseCases(ports: TriggerPorts) {
       // One that only gets another name is not held up by a template that has changed since.
       const mapped = [template, version, variables, filter, eventId].some((field) => field !== undefined);
       if (mapped) await checkMapping(ports, projectId, changed);
+      await ports.checkCallback(principal, input.callback ?? undefined);
       const updated = await ports.updateTrigger(projectId, changed, ports.now());
       ports.forgetTrigger(input.id);
       if (!updated)

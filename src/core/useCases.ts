@@ -1,4 +1,6 @@
 import type { AdmittedCompletions } from "./admission.ts";
+import type { DeliveryUseCases } from "./deliveries.ts";
+import type { EndpointUseCases } from "./endpoints.ts";
 import type { EventUseCases } from "./events.ts";
 import type { HookUseCases } from "./hooks.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
@@ -29,4 +31,6 @@ export interface UseCases {
   events: EventUseCases;
   hooks: HookUseCases;
   keys: KeyUseCases;
+  endpoints: EndpointUseCases;
+  deliveries: DeliveryUseCases;
 }

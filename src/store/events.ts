@@ -1,4 +1,4 @@
-import { and, desc, eq, getTableColumns, lt, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, lt, type SQL, sql } from "drizzle-orm";
 import type { TriggerEvent } from "../contract/events.ts";
 import type { EventJob, EventStore, HeldEvent, KeptPayload, StoredEvent } from "../core/eventPorts.ts";
 import type { Database } from "./db.ts";
@@ -104,6 +104,17 @@ export function eventStore(db: Database): EventStore & {
       .get();
     return row ? { event: toEvent(row), payload: payloadOf(row) } : null;
   }
+}
+
+/** The statement by which a deleted run's payload is kept no longer; `run` selects the run where it is deleted. */
+export function forgetPayload(db: Database, { projectId, id, run }: { projectId: string; id: string; run: SQL }) {
+  return db
+    .update(events)
+    .set({ body: null, headers: null, contentType: null, expiresAt: null })
+    .where(
+      sql`id = (SELECT metadata ->> 'event' FROM runs WHERE ${run} AND source = 'webhook')
+        AND project_id = ${projectId} AND run_id = ${id}`,
+    );
 }
 
 type Outcome = Parameters<EventStore["settleEvent"]>[2];

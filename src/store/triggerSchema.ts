@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import { index, integer, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import type { Callback } from "../contract/endpoints.ts";
 import type { EventError } from "../contract/events.ts";
 import type { EventIdPlace, HmacSettings, VariableMapping } from "../contract/triggers.ts";
 
@@ -26,7 +27,7 @@ export const triggers = sqliteTable(
     model: text(),
     params: text({ mode: "json" }).$type<Record<string, unknown>>().notNull(),
     /** Whom to tell of a run's end. */
-    callback: text({ mode: "json" }).$type<unknown>(),
+    callback: text({ mode: "json" }).$type<Callback>(),
     respond: text({ enum: ["async", "sync"] }).notNull(),
     requestsPerMinute: integer("requests_per_minute"),
     eventId: text("event_id", { mode: "json" }).$type<EventIdPlace>(),

@@ -136,8 +136,21 @@ const ownedBy = (projectId: string, id: string) => and(eq(triggers.id, id), eq(t
 /** What may be changed of a trigger. */
 function settingsOf(trigger: Trigger) {
   const { name, template, version, variables, filter, priority, model, params, respond, eventId } = trigger;
-  const { requestsPerMinute } = trigger;
-  return { name, template, version, variables, filter, priority, model, params, respond, eventId, requestsPerMinute };
+  const { requestsPerMinute, callback } = trigger;
+  return {
+    name,
+    callback,
+    template,
+    version,
+    variables,
+    filter,
+    priority,
+    model,
+    params,
+    respond,
+    eventId,
+    requestsPerMinute,
+  };
 }
 
 function toStored(row: Row): StoredTrigger {
@@ -151,6 +164,7 @@ function toTrigger(row: Row): Trigger {
     ...{ id, path: pathOf(id), name, scheme, hmac, secretHint },
     previousSecretUntil: row.previousEndsAt === null ? null : iso(row.previousEndsAt),
     ...{ template, version, variables, filter, priority, model, params },
+    callback: row.callback,
     respond: row.respond,
     requestsPerMinute: knownRate(row.requestsPerMinute),
     eventId: row.eventId,

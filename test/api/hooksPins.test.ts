@@ -1,10 +1,12 @@
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { Webhook } from "standardwebhooks";
+import { describe, expect, it, vi } from "vitest";
 import { limits } from "../../src/contract/limits.ts";
 import type { RunWithContents } from "../../src/contract/runs.ts";
 import { delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
+import { makeEndpoint, type Received, scriptReceivers } from "../support/endpoints.ts";
 import { heldUpstream } from "../support/jobs.ts";
-import { done, post, standardHeaders, triggerProject } from "../support/triggers.ts";
+import { answerOf, done, post, standardHeaders, triggerProject } from "../support/triggers.ts";
 
 const hello = () => events(delta("Hel"), delta("lo"), delta("", "stop"), event("[DONE]"));
 const body = '{"text":"hi"}';
@@ -67,6 +69,44 @@ describe("what a trigger pins", () => {
       .bind(answer.runId)
       .first<string>("spec");
     expect(JSON.parse(row ?? "")).toMatchObject({ spec: { priority: 9, onInterrupt: "keep" } });
+  });
+});
+
+describe("the endpoint that a trigger names", () => {
+  it("is told of the run's end, by a signed message that names trigger and event", async () => {
+    using received = scriptReceivers(() => new Response(null, { status: 204 }));
+    const project = await triggerProject();
+    const endpoint = await makeEndpoint(project.key);
+    const callback = { endpointId: endpoint.id, events: ["run.succeeded"] };
+    await done(project.key, "triggers.update", { id: project.id, callback });
+    const { answer } = await send(project);
+    await vi.waitUntil(() => received.length > 0);
+    const { headers, body: told, message } = received[0] as Received;
+    new Webhook(endpoint.secret).verify(told, Object.fromEntries(headers));
+    expect(message).toMatchObject({
+      type: "run.succeeded",
+      data: { runId: answer.runId, metadata: { trigger: project.id, event: answer.eventId } },
+    });
+  });
+
+  it("is told of no other end than it is to be", async () => {
+    using received = scriptReceivers(() => new Response(null, { status: 204 }));
+    const project = await triggerProject();
+    const { id: endpointId } = await makeEndpoint(project.key);
+    await done(project.key, "triggers.update", { id: project.id, callback: { endpointId, events: ["run.failed"] } });
+    const { answer } = await send(project);
+    expect(await project.ended(answer.runId)).toMatchObject({ status: "succeeded" });
+    await done(project.key, "triggers.update", { id: project.id, callback: { endpointId } });
+    const other = await send(project, "msg_2");
+    await vi.waitUntil(() => received.length > 0);
+    expect(received.map(({ message }) => message)).toMatchObject([{ data: { runId: other.answer.runId } }]);
+  });
+
+  it("must be one of the project's", async () => {
+    const project = await triggerProject();
+    const { id: endpointId } = await makeEndpoint((await triggerProject()).key);
+    const { error } = await answerOf(project.key, "triggers.update", { id: project.id, callback: { endpointId } });
+    expect(error).toMatchObject({ code: "not_found", param: "callback.endpointId" });
   });
 });
 

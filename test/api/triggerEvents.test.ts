@@ -1,9 +1,9 @@
 import { env } from "cloudflare:workers";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { TriggerEvent, TriggerPreview } from "../../src/contract/events.ts";
 import { limits } from "../../src/contract/limits.ts";
 import type { Page } from "../../src/contract/paging.ts";
-import { delta, event, events, scriptUpstream } from "../support/call.ts";
+import { delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
 import { dayMs, sweepIn } from "../support/sweep.ts";
 import { answerOf, done, githubHeaders, post, standardHeaders, triggerProject } from "../support/triggers.ts";
 
@@ -164,6 +164,22 @@ describe("the payload of an event", () => {
     await send(project, "{}");
     await sweepIn(4_000 * dayMs);
     expect(await project.events()).toMatchObject([{ hasPayload: true }]);
+  });
+
+  it("is dropped with its run, and not with one that only repeats that", async () => {
+    using _ = scriptUpstream(hello);
+    const project = await triggerProject();
+    const { runId, eventId } = await send(project, '{"text":"hi"}');
+    const other = await send(project, '{"text":"ho"}', "msg_2");
+    const { runId: again } = await done<{ runId: string }>(project.key, "jobs.retry", { runId });
+    await project.ended(again);
+    await vi.waitUntil(async () => (await storedRun(again))?.["status"] === "succeeded");
+    await done(project.key, "runs.delete", { id: again });
+    expect((await project.events()).map(({ hasPayload }) => hasPayload)).toEqual([true, true]);
+    await vi.waitUntil(async () => (await storedRun(runId))?.["status"] === "succeeded");
+    await done(project.key, "runs.delete", { id: runId });
+    expect(await rowOf(eventId)).toMatchObject({ body: null, headers: null, run_id: runId });
+    expect(await rowOf(other.eventId)).toMatchObject({ body: '{"text":"ho"}' });
   });
 
   it("is not kept where the project keeps no contents, but for the replay of one that failed", async () => {

@@ -16,6 +16,8 @@ export type Things = {
   upstreamId: string;
   triggerId: string;
   eventId: string;
+  endpointId: string;
+  deliveryId: string;
 };
 
 /**
@@ -35,6 +37,8 @@ const byRun = (extra: object = {}) => ({
 const byBatch = () => ({ names: ({ batchId }: Things) => [{ batchId }] });
 const byTrigger = () => ({ names: ({ triggerId }: Things) => [{ id: triggerId }] });
 const byTemplate = (extra: object = {}) => ({ names: ({ template }: Things) => [{ name: template, ...extra }] });
+const byEndpoint = () => ({ names: ({ endpointId }: Things) => [{ id: endpointId }] });
+const byDelivery = () => ({ names: ({ endpointId, deliveryId: id }: Things) => [{ endpointId, id }] });
 const including = (snippet: string) => ({
   messages: [{ role: "user", content: `{{> ${snippet}}}` }],
   model: "sim/echo",
@@ -66,7 +70,8 @@ export const duties: Record<string, Duty> = {
     ],
   },
   "jobs.submit": {
-    names: ({ template }) => [
+    names: ({ template, endpointId }) => [
+      { model: "sim/echo", messages: content.messages, callback: { endpointId } },
       { template, variables: { name: "x" } },
       { template, version: "latest", idempotencyKey: "k" },
     ],
@@ -76,7 +81,8 @@ export const duties: Record<string, Duty> = {
   "jobs.cancel": byRun(),
   "jobs.retry": byRun(),
   "jobs.submitBatch": {
-    names: ({ template }) => [
+    names: ({ template, endpointId }) => [
+      { model: "sim/echo", messages: content.messages, items: [{}], callback: { endpointId } },
       { template, items: [{ variables: { name: "x" } }] },
       { template, version: 1, items: [{}] },
     ],
@@ -128,7 +134,10 @@ export const duties: Record<string, Duty> = {
   "upstreams.test": { names: ({ upstreamId }) => [{ id: upstreamId, model: "m" }] },
   "upstreams.archive": { names: ({ upstreamId }) => [{ id: upstreamId }] },
   "triggers.create": {
-    names: ({ template }) => [{ name: "mine", scheme: "github", template, variables: { name: "text" } }],
+    names: ({ template, endpointId }) => [
+      { name: "mine", scheme: "github", template, variables: { name: "text" } },
+      { name: "mine", scheme: "github", template: "mine", callback: { endpointId } },
+    ],
   },
   "triggers.list": { lists: () => [{}] },
   "triggers.get": byTrigger(),
@@ -152,6 +161,22 @@ export const duties: Record<string, Duty> = {
   "keys.list": { lists: () => [{}] },
   "keys.rotate": { names: ({ keyId }) => [{ id: keyId, overlapSeconds: 0 }, { id: keyId }] },
   "keys.revoke": { names: ({ keyId }) => [{ id: keyId }] },
+  "endpoints.create": { apart: "makes an endpoint in the caller's own project and names nothing" },
+  "endpoints.list": { lists: () => [{}] },
+  "endpoints.get": byEndpoint(),
+  "endpoints.update": {
+    names: ({ endpointId }) => [
+      { id: endpointId },
+      { id: endpointId, url: "https://elsewhere.test/", enabled: true },
+      { id: endpointId, enabled: false },
+    ],
+  },
+  "endpoints.rotateSecret": byEndpoint(),
+  "endpoints.test": byEndpoint(),
+  "endpoints.archive": byEndpoint(),
+  "endpoints.deliveries.list": { names: ({ endpointId, jobId }) => [{ endpointId }, { endpointId, runId: jobId }] },
+  "endpoints.deliveries.get": byDelivery(),
+  "endpoints.deliveries.replay": byDelivery(),
 };
 
 /** Same lengths and shapes as the owner's, but nobody's. */
@@ -166,4 +191,6 @@ export const nobodys = (): Things => ({
   upstreamId: newId("ups"),
   triggerId: newUnguessableId("trg"),
   eventId: newId("evt"),
+  endpointId: newId("end"),
+  deliveryId: newId("dlv"),
 });

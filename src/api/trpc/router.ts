@@ -1,4 +1,5 @@
 import { completionsRouter } from "./completions.ts";
+import { endpointsRouter } from "./endpoints.ts";
 import { router } from "./init.ts";
 import { jobsRouter } from "./jobs.ts";
 import { keysRouter } from "./keys.ts";
@@ -17,6 +18,7 @@ export const appRouter = router({
   upstreams: upstreamsRouter,
   keys: keysRouter,
   triggers: triggersRouter,
+  endpoints: endpointsRouter,
 });
 
 /** The type a client is made from. */

@@ -3,6 +3,7 @@ import { type Swept, sweep } from "../core/sweep.ts";
 import { type Env, settingsOf } from "../env.ts";
 import { log } from "../log.ts";
 import { database } from "../store/db.ts";
+import { eventStore } from "../store/events.ts";
 import { jobStore } from "../store/jobs.ts";
 import { settleRun } from "../store/runs.ts";
 import { sweepStore } from "../store/sweep.ts";
@@ -14,6 +15,7 @@ export function sweepOnce(env: Env): Promise<Swept> {
   const db = database(env.DB);
   return sweep({
     ...sweepStore(db),
+    pruneEvents: eventStore(db).pruneEvents,
     findStoredJob: jobStore(db).findStoredJob,
     startJob: jobObjects(env.JOBS).start,
     settleRun: settleRun(db),

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { CreateCompletionInput, ToolCall } from "./completions.ts";
+import { Callback } from "./endpoints.ts";
 import { limits } from "./limits.ts";
 import { Run, RunStatus } from "./runs.ts";
 
@@ -33,6 +34,8 @@ export const SubmitJobInput = CreateCompletionInput.safeExtend({
   /** Time for the whole job from the moment it may start, waiting included, ms; then it fails as `upstream_timeout`. */
   deadlineMs: z.number().int().min(limits.minTimeoutMs).max(limits.maxJobDeadlineMs).optional(),
   onInterrupt: OnInterrupt.default("keep"),
+  /** An endpoint of the project that is told of this job's end. */
+  callback: Callback.optional(),
 }).refine((input) => input.delayMs === undefined || input.runAt === undefined, {
   message: "give `delayMs` or `runAt`",
   path: ["runAt"],

@@ -9,6 +9,7 @@ import type {
 import { limits } from "../contract/limits.ts";
 import type { Page } from "../contract/paging.ts";
 import type { Admit } from "./admission.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { idTimeMs, newId } from "./ids.ts";
@@ -24,6 +25,7 @@ export type BatchPorts = PreparePorts &
   Pick<BatchStore, "submitBatch" | "countBatch" | "listBatchResults"> & {
     batchObjects: BatchObjects;
     admit: Admit;
+    checkCallback: CheckCallback;
     log: (event: string, fields: Record<string, unknown>) => void;
     /** Milliseconds since the epoch. */
     now: () => number;
@@ -49,6 +51,7 @@ export function batchUseCases(ports: BatchPorts) {
       if (principal.kind === "publishable")
         throw new AppError("forbidden", "A publishable key submits its jobs one by one.");
       await ports.admit(principal);
+      await ports.checkCallback(principal, input.callback);
       const batch = { batchId: newId("bat", ports.now()), projectId: principal.projectId };
       // The runs are found by the time in the batch's id.
       const nowMs = idTimeMs(batch.batchId) ?? 0;

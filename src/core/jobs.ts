@@ -12,6 +12,7 @@ import type { RunWithContents } from "../contract/runs.ts";
 import type { AdmissionHeaders, Admit } from "./admission.ts";
 import { ToldAnswer } from "./answerDelta.ts";
 import { quotaIdsOf } from "./budgets.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
@@ -31,6 +32,7 @@ export type JobPorts = PreparePorts &
     objects: JobObjects;
     findRun: FindRun;
     admit: Admit;
+    checkCallback: CheckCallback;
     log: (event: string, fields: Record<string, unknown>) => void;
     /** Milliseconds since the epoch. */
     now: () => number;
@@ -131,6 +133,7 @@ export function jobUseCases(ports: JobPorts) {
     const { options, idempotencyKey: key, canonical } = asked;
     const headers = await ports.admit(principal);
     if (principal.kind === "publishable") checkPublishable(options);
+    await ports.checkCallback(principal, options.callback);
     const request = { ...asked.request, stream: true };
     const spec = await rendered(principal, request, termsOf(options, ports.now()));
     const ticket = await accept({ spec, request: request.template && request }, { key, canonical });
@@ -226,8 +229,7 @@ export function jobUseCases(ports: JobPorts) {
   async function again(principal: Principal, old: StoredJob, input: RetryJobInput): Promise<JobSpec> {
     const nowMs = ports.now();
     const { spec, request } = old;
-    const { priority, onInterrupt } = spec;
-    const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
+    const terms = { ...spec, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
     if (input.version === "same" || !request?.template) {
       const { keyId, keepContents } = principal;
       // The repetition is no part of the batch.
@@ -257,11 +259,11 @@ export function readerOf(principal: Principal): JobReader {
 
 /** Its holder must not push itself before the project's own jobs, nor fill the queue for days. */
 function checkPublishable(input: JobOptions): void {
-  const refuse = (param: string) =>
-    new AppError("forbidden", `${param}: a publishable key's jobs run as soon as they can`, { param });
+  const refuse = (param: string) => new AppError("forbidden", `${param}: not for a publishable key's jobs`, { param });
   if (input.priority !== 0) throw refuse("priority");
   if (input.delayMs !== undefined) throw refuse("delayMs");
   if (input.runAt !== undefined) throw refuse("runAt");
+  if (input.callback !== undefined) throw refuse("callback");
 }
 
 async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise<JobResult> {

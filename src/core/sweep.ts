@@ -26,8 +26,12 @@ export type SweepStore = {
   pruneIdempotency: (expiredBeforeMs: number, limit: number) => Promise<number>;
 };
 
+/** Drops the payloads of received events whose retention is over. */
+export type PruneEvents = (nowMs: number, limit: number) => Promise<number>;
+
 export type SweepPorts = SweepStore &
   Pick<JobStore, "findStoredJob"> & {
+    pruneEvents: PruneEvents;
     startJob: JobObjects["start"];
     settleRun: SettleRun;
     /** The longest time that a relay may take, ms. */
@@ -38,7 +42,13 @@ export type SweepPorts = SweepStore &
   };
 
 /** How many of a kind one sweep has dealt with. */
-export type Swept = { jobsStarted: number; relaysClosed: number; contentsPruned: number; keysPruned: number };
+export type Swept = {
+  jobsStarted: number;
+  relaysClosed: number;
+  contentsPruned: number;
+  keysPruned: number;
+  eventsPruned: number;
+};
 
 /**
  * One sweep: repairs what its owner left behind, and drops what has expired. Bounded in each kind; the next sweep goes
@@ -52,12 +62,13 @@ export async function sweep(ports: SweepPorts): Promise<Swept> {
       ports.log("sweep_failed", { what, cause });
       return otherwise;
     });
-  const [live, contentsPruned, keysPruned] = await Promise.all([
+  const [live, contentsPruned, keysPruned, eventsPruned] = await Promise.all([
     either("runs", sweepLiveRuns(ports, nowMs), { jobsStarted: 0, relaysClosed: 0 }),
     either("contents", ports.pruneContents(nowMs, limits.sweepRows), 0),
     either("idempotency", ports.pruneIdempotency(nowMs - limits.sweepAfterMs, limits.sweepRows), 0),
+    either("events", ports.pruneEvents(nowMs, limits.sweepRows), 0),
   ]);
-  const swept = { ...live, contentsPruned, keysPruned };
+  const swept = { ...live, contentsPruned, keysPruned, eventsPruned };
   if (Object.values(swept).some((count) => count > 0)) ports.log("swept", swept);
   return swept;
 }

@@ -26,12 +26,14 @@ export type JobState = {
   retryAtMs: number | null;
   end: JobEnd | null;
   /** Whether D1 holds the end. */
+  filed: boolean;
+  /** Whether D1 holds the end and the endpoints that are told of it have it: nothing is left to do. */
   recorded: boolean;
 };
 
 /**
  * A job's log in its object's SQLite: events as the lines that watchers get, numbered from 1, and the spec until the
- * job's end is on record in D1. It alone says what state the job is in; all writes are synchronous, so that looking and
+ * job's end is on record in D1 and with its endpoints; what these are told is in the event that ends the job. It alone says what state the job is in; all writes are synchronous, so that looking and
  * writing are one step. An object that never held a job has no table.
  */
 export class JobLog {
@@ -49,7 +51,7 @@ export class JobLog {
     return this.#state;
   }
 
-  /** Null once the job's end is on record. */
+  /** Null once nothing is left to do for the job. */
   spec(): JobSpec | null {
     const [row] = this.#rows<{ spec: string | null }>("SELECT spec FROM job");
     return row?.spec ? (JSON.parse(row.spec) as JobSpec) : null;
@@ -75,6 +77,7 @@ export class JobLog {
       attempts: [],
       retryAtMs: null,
       end: null,
+      filed: false,
       recorded: false,
     };
     this.#append({ type: "status", status: "queued", attempt: 0 }, {});
@@ -105,10 +108,18 @@ export class JobLog {
     return true;
   }
 
-  /** D1 holds the end: what was sent is not needed here any more. */
+  /** D1 holds the end; endpoints are still to be told. */
+  filed(): void {
+    if (!this.#state || this.#state.filed) return;
+    this.#sql.exec("UPDATE job SET recorded = 2");
+    this.#state.filed = true;
+  }
+
+  /** D1 and the endpoints hold the end: what was sent is not needed here any more. */
   recorded(): void {
     if (!this.#state) return;
     this.#sql.exec("UPDATE job SET spec = NULL, recorded = 1");
+    this.#state.filed = true;
     this.#state.recorded = true;
   }
 
@@ -116,6 +127,7 @@ export class JobLog {
   unrecorded(spec: JobSpec): void {
     if (!this.#state) return;
     this.#sql.exec("UPDATE job SET spec = ?, recorded = 0", JSON.stringify(spec));
+    this.#state.filed = false;
     this.#state.recorded = false;
   }
 
@@ -172,6 +184,7 @@ export class JobLog {
       attempts: [],
       retryAtMs: null,
       end: null,
+      filed: job.recorded !== 0,
       recorded: job.recorded === 1,
     };
     const told = this.#rows<{ line: string; aside: string }>(

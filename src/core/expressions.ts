@@ -8,8 +8,8 @@ type Node = ReturnType<typeof compile>;
 export type Expression = {
   text: string;
   node: Node;
-  /** Values of these nodes are looked at whole: what is compared. */
-  compared: ReadonlySet<Node>;
+  /** Values of these nodes are looked at whole: what is compared, or tested for being false. */
+  weighed: ReadonlySet<Node>;
   /** Headers that it names, in lower case. */
   headers: readonly string[];
 };
@@ -33,7 +33,7 @@ export function parseExpression(text: string, param: string): Expression {
   } catch (thrown) {
     throw refuse(`not a JMESPath expression: ${messageOf(thrown)}`);
   }
-  const compared = new Set<Node>();
+  const weighed = new Set<Node>();
   const headers = new Set<string>();
   for (const inner of nodesOf(node)) {
     if (inner.type === "LetExpression") throw refuse("`let` is not taken");
@@ -42,11 +42,28 @@ export function parseExpression(text: string, param: string): Expression {
     if ("name" in inner && inherited.includes(inner.name)) throw refuse(`"${inner.name}" is no name of a field`);
     if (inner.type === "Function" && !knownFunctions.has(inner.name))
       throw refuse(`there is no function ${inner.name}()`);
-    if (inner.type === "Comparator") compared.add(inner.left).add(inner.right);
+    for (const part of weighedParts(inner)) weighed.add(part);
     if (inner.type === "Subexpression" && inner.left.type === "Variable" && inner.right.type === "Field")
       headers.add(inner.right.name.toLowerCase());
   }
-  return { text, node, compared, headers: [...headers] };
+  return { text, node, weighed, headers: [...headers] };
+}
+
+function weighedParts(node: Node): Node[] {
+  switch (node.type) {
+    case "Comparator":
+      return [node.left, node.right];
+    case "OrExpression":
+    case "AndExpression":
+      return [node.left];
+    case "NotExpression":
+      return [node.child];
+    case "Ternary":
+    case "FilterProjection":
+      return [node.condition];
+    default:
+      return [];
+  }
 }
 
 /** What an expression may still cost, in steps: shared by all of one event. */
@@ -96,10 +113,12 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
   };
   interpreter.visit = (node, value) => {
     spend(1);
+    if (node.type === "Slice" && typeof value === "string") spend(value.length / charsPerStep);
+    if (node.type === "Slice" && Array.isArray(value)) spend(value.length / partsPerStep);
     if (node.type === "Variable") return { ...input.headers };
     const result = visit.call(interpreter, node, value);
     if (makesLists.has(node.type)) spend(Array.isArray(result) ? result.length : 1);
-    if (makesLists.has(node.type) || expression.compared.has(node as Node)) spend(sizeOf(result) / partsPerStep);
+    if (makesLists.has(node.type) || expression.weighed.has(node as Node)) spend(sizeOf(result) / partsPerStep);
     return result;
   };
   interpreter.runtime.callFunction = (name, args) => {
@@ -111,7 +130,7 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
 }
 
 /** Characters and parts that are looked at in the time of a visit. */
-const charsPerStep = 16;
+const charsPerStep = 4;
 const partsPerStep = 4;
 const makesLists = new Set(["MultiSelectList", "MultiSelectHash", "Flatten"]);
 

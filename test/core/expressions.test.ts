@@ -134,6 +134,27 @@ describe("the cost of an expression", () => {
     expect(() => run("join(s, many)", text)).toThrow("steps");
   });
 
+  it.each([
+    "l[?$.s[::-1]]",
+    "l[?$.l[::-1]]",
+    "l[?$.k || $.none]",
+    "l[?!$.k]",
+    "l[?$.k && $.none]",
+    "l[?length($.s) == `1`]",
+    "l[?merge($.k, $.k)]",
+    "l[?$.l[]]",
+    "l[?$.k.*]",
+    "l[?sort($.l)]",
+    "l[?$.k ? $.none : $.none]",
+  ])("is bounded where every row looks at the whole: %s", (text) => {
+    const body = {
+      s: "x".repeat(500_000),
+      l: Array.from({ length: 100_000 }, () => 1),
+      k: Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, n])),
+    };
+    expect(() => run(text, body)).toThrow("steps");
+  });
+
   it("is shared by all expressions of one event", () => {
     const budget = newBudget();
     const input = { body: many, headers: {} };

@@ -1,6 +1,7 @@
 import { compile, type JSONValue, TreeInterpreter } from "@jmespath-community/jmespath";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 
 type Node = ReturnType<typeof compile>;
 
@@ -16,8 +17,6 @@ export type Expression = {
 
 /** The variable in which an expression finds the headers. */
 const headersVariable = "headers";
-/** Names that an object of the language has without being given them. */
-const inherited = ["__proto__", "constructor", "prototype"];
 
 /**
  * Parses an expression of JMESPath (the community edition's). Its input is the payload; `$headers` holds the request's
@@ -39,7 +38,8 @@ export function parseExpression(text: string, param: string): Expression {
     if (inner.type === "LetExpression") throw refuse("`let` is not taken");
     if (inner.type === "Variable" && inner.name !== headersVariable)
       throw refuse(`there is no variable $${inner.name}`);
-    if ("name" in inner && inherited.includes(inner.name)) throw refuse(`"${inner.name}" is no name of a field`);
+    if (inner.type === "MultiSelectHash" && inner.children.some(({ name }) => name === "__proto__"))
+      throw refuse(`"__proto__" is no name of a field`);
     if (inner.type === "Function" && !knownFunctions.has(inner.name))
       throw refuse(`there is no function ${inner.name}()`);
     for (const part of weighedParts(inner)) weighed.add(part);
@@ -113,6 +113,8 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
   };
   interpreter.visit = (node, value) => {
     spend(1);
+    // The library would find what every object of the language has.
+    if (node.type === "Field" && !hasField(value, node.name)) return null;
     if (node.type === "Slice" && typeof value === "string") spend(value.length / charsPerStep);
     if (node.type === "Slice" && Array.isArray(value)) spend(value.length / partsPerStep);
     if (node.type === "Variable") return { ...input.headers };
@@ -134,6 +136,7 @@ const charsPerStep = 4;
 const partsPerStep = 4;
 const makesLists = new Set(["MultiSelectList", "MultiSelectHash", "Flatten"]);
 
+const hasField = (value: unknown, name: string) => isObject(value) && Object.hasOwn(value, name);
 const isReference = (arg: unknown) => typeof arg === "object" && arg !== null && "expref" in arg;
 
 function* nodesOf(node: unknown): Generator<Node> {

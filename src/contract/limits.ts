@@ -248,7 +248,7 @@ export const limits = {
   /** One expression over a payload, characters: room for any use, and bounds how deep it is nested. */
   maxExpressionChars: 1_000,
   /** Steps of all expressions over one payload: some tenths of a second, and room for one of `maxHookBytes`. */
-  maxExpressionSteps: 2_000_000,
+  maxExpressionSteps: 1_000_000,
   /** Text that goes from a payload into one variable, characters, unless the trigger says so, and the most it may say. */
   mappedChars: 20_000,
   maxMappedChars: 200_000,

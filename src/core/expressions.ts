@@ -1,6 +1,7 @@
 import { compile, type JSONValue, TreeInterpreter } from "@jmespath-community/jmespath";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
+import { isObject } from "./json.ts";
 
 type Node = ReturnType<typeof compile>;
 
@@ -8,16 +9,14 @@ type Node = ReturnType<typeof compile>;
 export type Expression = {
   text: string;
   node: Node;
-  /** Values of these nodes are looked at whole: what is compared. */
-  compared: ReadonlySet<Node>;
+  /** Values of these nodes are looked at whole: what is compared, or tested for being false. */
+  weighed: ReadonlySet<Node>;
   /** Headers that it names, in lower case. */
   headers: readonly string[];
 };
 
 /** The variable in which an expression finds the headers. */
 const headersVariable = "headers";
-/** Names that an object of the language has without being given them. */
-const inherited = ["__proto__", "constructor", "prototype"];
 
 /**
  * Parses an expression of JMESPath (the community edition's). Its input is the payload; `$headers` holds the request's
@@ -33,20 +32,38 @@ export function parseExpression(text: string, param: string): Expression {
   } catch (thrown) {
     throw refuse(`not a JMESPath expression: ${messageOf(thrown)}`);
   }
-  const compared = new Set<Node>();
+  const weighed = new Set<Node>();
   const headers = new Set<string>();
   for (const inner of nodesOf(node)) {
     if (inner.type === "LetExpression") throw refuse("`let` is not taken");
     if (inner.type === "Variable" && inner.name !== headersVariable)
       throw refuse(`there is no variable $${inner.name}`);
-    if ("name" in inner && inherited.includes(inner.name)) throw refuse(`"${inner.name}" is no name of a field`);
+    if (inner.type === "MultiSelectHash" && inner.children.some(({ name }) => name === "__proto__"))
+      throw refuse(`"__proto__" is no name of a field`);
     if (inner.type === "Function" && !knownFunctions.has(inner.name))
       throw refuse(`there is no function ${inner.name}()`);
-    if (inner.type === "Comparator") compared.add(inner.left).add(inner.right);
+    for (const part of weighedParts(inner)) weighed.add(part);
     if (inner.type === "Subexpression" && inner.left.type === "Variable" && inner.right.type === "Field")
       headers.add(inner.right.name.toLowerCase());
   }
-  return { text, node, compared, headers: [...headers] };
+  return { text, node, weighed, headers: [...headers] };
+}
+
+function weighedParts(node: Node): Node[] {
+  switch (node.type) {
+    case "Comparator":
+      return [node.left, node.right];
+    case "OrExpression":
+    case "AndExpression":
+      return [node.left];
+    case "NotExpression":
+      return [node.child];
+    case "Ternary":
+    case "FilterProjection":
+      return [node.condition];
+    default:
+      return [];
+  }
 }
 
 /** What an expression may still cost, in steps: shared by all of one event. */
@@ -96,10 +113,14 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
   };
   interpreter.visit = (node, value) => {
     spend(1);
+    // The library would find what every object of the language has.
+    if (node.type === "Field" && !hasField(value, node.name)) return null;
+    if (node.type === "Slice" && typeof value === "string") spend(value.length / charsPerStep);
+    if (node.type === "Slice" && Array.isArray(value)) spend(value.length / partsPerStep);
     if (node.type === "Variable") return { ...input.headers };
     const result = visit.call(interpreter, node, value);
     if (makesLists.has(node.type)) spend(Array.isArray(result) ? result.length : 1);
-    if (makesLists.has(node.type) || expression.compared.has(node as Node)) spend(sizeOf(result) / partsPerStep);
+    if (makesLists.has(node.type) || expression.weighed.has(node as Node)) spend(sizeOf(result) / partsPerStep);
     return result;
   };
   interpreter.runtime.callFunction = (name, args) => {
@@ -111,10 +132,11 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
 }
 
 /** Characters and parts that are looked at in the time of a visit. */
-const charsPerStep = 16;
+const charsPerStep = 4;
 const partsPerStep = 4;
 const makesLists = new Set(["MultiSelectList", "MultiSelectHash", "Flatten"]);
 
+const hasField = (value: unknown, name: string) => isObject(value) && Object.hasOwn(value, name);
 const isReference = (arg: unknown) => typeof arg === "object" && arg !== null && "expref" in arg;
 
 function* nodesOf(node: unknown): Generator<Node> {

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { limits } from "../../src/contract/limits.ts";
 import { CreateTriggerInput } from "../../src/contract/triggers.ts";
@@ -187,6 +188,41 @@ describe("a variable", () => {
     ["a body that is not", { x: { body: false } }],
   ])("from %s is refused", (_, variables) => {
     expect(() => mappings(variables)).toThrow();
+  });
+});
+
+describe("whatever is sent", () => {
+  const types = fc.constantFrom(null, "application/json", "application/x-www-form-urlencoded", "text/plain", "x/y");
+  const texts = fc.oneof(fc.json(), fc.string({ unit: "binary" }), fc.webQueryParameters(), fc.string());
+
+  it("a body is parsed, or refused in our own words", () => {
+    fc.assert(
+      fc.property(texts, types, (text, type) => {
+        try {
+          expect(JSON.stringify(parsePayload(text, type))).toBeTypeOf("string");
+        } catch (thrown) {
+          expect(thrown).toBeInstanceOf(AppError);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("a variable that is text is text of bounded length, and data of any other kind is as it was", () => {
+    const schema = { properties: { text: { type: "string" }, any: {} } };
+    const variables = { text: { expression: "@", maxChars: 50 }, any: { expression: "@", maxChars: 200_000 } };
+    fc.assert(
+      fc.property(fc.jsonValue(), (body) => {
+        const mapped = map(variables, JSON.stringify(body), { schema, type: "application/json" }).variables;
+        const { text = "" } = mapped as { text?: string };
+        expect(text.length).toBeLessThanOrEqual(50);
+        expect(text.isWellFormed() && !text.includes("\u0000")).toBe(true);
+        // Characters that are no text are replaced, and what a number would round is told by its digits.
+        if (/\\u|[0-9]{16}/.test(JSON.stringify(body))) return;
+        expect(mapped["any"] ?? null).toEqual(JSON.parse(JSON.stringify(body)));
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 

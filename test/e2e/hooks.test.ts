@@ -1,9 +1,16 @@
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { HookAnswer } from "../../src/contract/events.ts";
+import { projectRoot } from "../../src/local/project.ts";
 import { sendStream } from "../support/upstream.ts";
 import { type JobBench, startJobBench } from "./jobBench.ts";
+
+const exec = promisify(execFile);
 
 let bench: JobBench;
 let trigger: { path: string; secret: string; id: string };
@@ -62,6 +69,23 @@ describe("a sender over real connections", () => {
     expect(new Set(runIds).size).toBe(120);
     for (const runId of runIds)
       expect(await bench.client.jobs.result.query({ runId })).toMatchObject({ status: "succeeded", content: "ok" });
+  });
+
+  it("by hand, with the lines of the README, is taken by the schemes standard and github", async () => {
+    const readme = await readFile(join(projectRoot, "README.md"), "utf8");
+    const [, block = ""] = /```sh\n(BODY=[\s\S]*?)```/.exec(readme) ?? [];
+    const [standard = "", github = ""] = block.replaceAll("http://127.0.0.1:8787", bench.line.url).split("\n\n");
+    const [body = ""] = standard.split("\n");
+    const { name, template, variables } = { name: "hand", template: "say", variables: { words: "text" } };
+    for (const [scheme, lines] of [
+      ["standard", standard],
+      ["github", `${body}\n${github}`],
+    ] as const) {
+      const made = await bench.client.triggers.create.mutate({ name, scheme, template, variables });
+      const env = { ...process.env, SECRET: made.secret, TRIGGER: made.trigger.id };
+      const { stdout } = await exec("sh", ["-c", `set -e\n${lines}`], { env });
+      expect(JSON.parse(stdout), scheme).toMatchObject({ status: "accepted", duplicate: false });
+    }
   });
 
   it("that is not answered sends again while the runtime is killed: one run an event, and none is lost", async () => {

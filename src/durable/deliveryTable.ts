@@ -149,6 +149,11 @@ export class DeliveryTable {
       ]);
   }
 
+  /** Drops what tells of a run. */
+  forgetRun(runId: string): void {
+    if (this.#made) this.#drop("run = ?", [runId]);
+  }
+
   /** When there is something to be dropped; null: there are no messages. */
   prunedAtMs(waiting: boolean): number | null {
     if (!this.#made) return null;

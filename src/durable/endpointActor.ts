@@ -37,7 +37,10 @@ export class EndpointActor extends DurableObject<Env> {
   #memory: Memory | null;
   /** The endpoint's record, as it was then. */
   #record: { stored: StoredEndpoint; readAtMs: number } | null = null;
-  /** D1 could not be asked for it: not to be asked again before then. */
+  /** Tells whether what has been read of it meanwhile is old. */
+  #changes = 0;
+  /** D1 could not be asked for it, so often in a row: not to be asked again before then. */
+  #misses = 0;
   #heldUntilMs = 0;
   #showing = false;
 
@@ -72,6 +75,7 @@ export class EndpointActor extends DurableObject<Env> {
 
   async changed(_owner: EndpointOwner): Promise<void> {
     this.#record = null;
+    this.#changes++;
   }
 
   /** `test` is a name that the runtime keeps for itself. */
@@ -100,9 +104,15 @@ export class EndpointActor extends DurableObject<Env> {
     return delivery;
   }
 
+  async forgetRun(_owner: EndpointOwner, runId: string): Promise<void> {
+    this.#table.forgetRun(runId);
+  }
+
   async clear(_owner: EndpointOwner): Promise<void> {
     this.#table.clear();
     this.#memory = null;
+    this.#record = null;
+    this.#alarm.fired();
     await this.ctx.storage.deleteAlarm();
     await this.ctx.storage.deleteAll();
   }
@@ -139,7 +149,8 @@ export class EndpointActor extends DurableObject<Env> {
       if (sent) this.#note(due, sent);
     } catch (cause) {
       log("delivery_stumbled", { endpointId: this.ctx.id.name, deliveryId: due.id, cause });
-      this.#heldUntilMs = Date.now() + limits.recordPauseMs;
+      const pauseMs = Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#misses++);
+      this.#heldUntilMs = Date.now() + pauseMs;
     } finally {
       this.#underWay.delete(due.id);
       this.#go();
@@ -190,9 +201,11 @@ export class EndpointActor extends DurableObject<Env> {
     if (known && known.readAtMs + limits.maxCacheAgeMs > Date.now()) return known.stored;
     const owner = this.#memory?.owner;
     const readAtMs = Date.now();
+    const changes = this.#changes;
     const stored = owner ? await this.#bindings.findEndpoint(owner) : null;
     if (!stored || stored.endpoint.archived) return null;
-    this.#record = { stored, readAtMs };
+    this.#misses = 0;
+    if (changes === this.#changes) this.#record = { stored, readAtMs };
     return stored;
   }
 

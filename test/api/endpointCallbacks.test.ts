@@ -10,10 +10,12 @@ import {
   hookUrl,
   makeEndpoint,
   type Received,
+  ring,
   scriptReceivers,
 } from "../support/endpoints.ts";
 import { callJobs, heldUpstream, submitJob } from "../support/jobs.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
+import { laterBy } from "../support/sweep.ts";
 
 let project: TestKey;
 beforeEach(async () => {
@@ -201,6 +203,22 @@ describe("a callback that a job names", () => {
     }
   });
 
+  it("is named on /v1 too", async () => {
+    using received = scriptReceivers(ok);
+    const { id: endpoint_id } = await makeEndpoint(project);
+    const more = { background: true };
+    const { response, settled } = await chat(project.secret, { ...more, callback: { endpoint_id } });
+    expect(response.status).toBe(202);
+    await settled();
+    const { data } = await onlyMessage(received);
+    expect(data.runId).toBe(response.headers.get("x-weir-run-id"));
+    const missing = await chat(project.secret, { ...more, callback: { endpoint_id: "end_nobodys" } });
+    expect(missing.response.status).toBe(404);
+    expect(await missing.response.json()).toMatchObject({
+      error: { param: "callback.endpoint_id", message: expect.stringContaining("callback.endpoint_id:") },
+    });
+  });
+
   it("is not for publishable keys", async () => {
     const { id: endpointId } = await makeEndpoint(project);
     const origin = "https://shop.example.com";
@@ -209,6 +227,18 @@ describe("a callback that a job names", () => {
     const answer = await callJobs("submit", { ...key, origin }, input);
     expect(answer).toMatchObject({ status: 403, error: { code: "forbidden", param: "callback" } });
   });
+});
+
+it("messages of a run that is deleted are dropped, and not sent any more", async () => {
+  using received = scriptReceivers(() => new Response(null, { status: 500 }));
+  const { id } = await makeEndpoint(project, { events: everyRun });
+  const [first, second] = [await submitJob(project), await submitJob(project)];
+  await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ attempts: 1 }, { attempts: 1 }]);
+  await callWeir("/trpc/runs.delete", { secret: project.secret, body: { id: first.runId } });
+  expect((await deliveriesOf(project, id)).map(({ runId }) => runId)).toEqual([second.runId]);
+  await laterBy(10_000, () => ring(id));
+  await vi.waitUntil(() => received.length === 3);
+  expect(received[2]?.message).toMatchObject({ data: { runId: second.runId } });
 });
 
 describe("a message", () => {

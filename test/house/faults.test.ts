@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { projectRoot } from "../../src/local/project.ts";
 
 /** The numbered faults that are proven: of upstreams and streams, of the database, of jobs, of what callers send, of deployments. */
-const numbers = [...range(1, 26), ...range(32, 40)];
+const numbers = [...range(1, 26), ...range(29, 40)];
 
 function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);

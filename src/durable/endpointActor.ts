@@ -224,9 +224,9 @@ export class EndpointActor extends DurableObject<Env> {
       next === null ? null : Math.max(next, this.#sendsFromMs()),
       this.#underWay.size > 0 ? nowMs + limits.deliveryLeaseMs : null,
       shown ? null : nowMs + limits.recordPauseMs,
-      this.#table.prunedAtMs(disabled !== null),
     ].filter((time) => time !== null);
-    return times.length === 0 ? null : Math.min(...times);
+    // Old messages are dropped whenever the object is at work; it is woken for them alone where there is nothing else.
+    return times.length === 0 ? this.#table.prunedAtMs(disabled !== null) : Math.min(...times);
   }
 
   #asShown(delivery: Delivery): Delivery {

@@ -246,6 +246,57 @@ describe("an endpoint's object", () => {
     expect(attempts.every(({ delivery }) => delivery === long.id)).toBe(true);
   });
 
+  it("keeps so many messages and no more: the oldest that have come to their end make way", async () => {
+    using _ = scriptReceivers(ok);
+    const { id } = await makeEndpoint(project);
+    const [oldest, second] = notices(2);
+    if (!oldest || !second) throw new Error("too few");
+    await handOver(id, [oldest]);
+    await expect.poll(() => delivered(id)).toHaveLength(1);
+    await updateEndpoint(project, { id, enabled: false });
+    await handOver(id, [second]);
+    await runInDurableObject(endpointObject(id), (_, { storage }) =>
+      storage.sql.exec(
+        `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+         INSERT INTO deliveries SELECT 'dlv_z' || n, 'run.failed', NULL, NULL, '{}', 'dead', n, ?, 8, 8, NULL, NULL FROM n`,
+        limits.maxDeliveries - 2,
+        Date.now() + keptMs,
+      ),
+    );
+    await evictDurableObject(endpointObject(id));
+    const [newest] = notices(1);
+    if (!newest) throw new Error("too few");
+    await handOver(id, [newest]);
+    const kept = await runInDurableObject(endpointObject(id), (_, { storage }) =>
+      storage.sql.exec("SELECT count(*) AS n FROM deliveries").one(),
+    );
+    expect(kept["n"]).toBe(limits.maxDeliveries + 1 - limits.prunedDeliveries);
+    expect(await callEndpoints(project, "deliveries.get", { endpointId: id, id: oldest.id })).toMatchObject({
+      status: 404,
+    });
+    for (const { id: kept } of [second, newest]) expect(await deliveryOf(project, id, kept)).toBeDefined();
+  });
+
+  it("stores few rows for a message that arrives at once", async () => {
+    using _ = scriptReceivers(ok);
+    const { id } = await makeEndpoint(project);
+    await handOver(id, notices(1));
+    await expect.poll(() => delivered(id)).toHaveLength(1);
+    const counted = await runInDurableObject(endpointObject(id), (_, { storage }) => {
+      const counts = { rows: 0 };
+      const exec = storage.sql.exec.bind(storage.sql);
+      storage.sql.exec = ((query: string, ...bindings: unknown[]) => {
+        const cursor = exec(query, ...bindings);
+        counts.rows += cursor.rowsWritten;
+        return cursor;
+      }) as typeof storage.sql.exec;
+      return counts;
+    });
+    await handOver(id, notices(10));
+    await expect.poll(() => delivered(id)).toHaveLength(11);
+    expect(counted.rows / 10).toBeLessThanOrEqual(8);
+  });
+
   it("holds nothing for ids that nobody has made", async () => {
     const object = endpointObject("end_never");
     const owner = { projectId: "prj_1", endpointId: "end_never" };

@@ -76,6 +76,7 @@ export class DeliveryTable {
 
   /** Notes an attempt and what follows it; the one before it makes way. Nothing is written when the message is gone. */
   attempted(id: string, attempt: DeliveryAttempt, after: AfterAttempt): void {
+    if (!this.#made) return;
     const status: DeliveryStatus = after.kind === "again" ? "pending" : after.kind;
     const nextAtMs = after.kind === "again" ? after.atMs : null;
     this.#sql.exec(

@@ -11,6 +11,7 @@ import {
   endpointObject,
   endpointState,
   makeEndpoint,
+  patient,
   ring,
   scriptReceivers,
   updateEndpoint,
@@ -44,7 +45,7 @@ describe("an endpoint's object", () => {
     const { id } = await makeEndpoint(project);
     const messages = notices(2);
     await Promise.all(Array.from({ length: 5 }, () => handOver(id, messages)));
-    await expect.poll(() => delivered(id)).toHaveLength(2);
+    await expect.poll(() => delivered(id), patient).toHaveLength(2);
     await handOver(id, messages);
     await ring(id);
     expect(received).toHaveLength(2);
@@ -75,7 +76,7 @@ describe("an endpoint's object", () => {
     });
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(30));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { status: "disabled" } });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ endpoint: { status: "disabled" } });
     // Those that were on their way already.
     expect(answered.gone).toBeLessThanOrEqual(limits.maxSends);
     expect((await endpointState(project, id)).pending).toBe(30);
@@ -88,15 +89,15 @@ describe("an endpoint's object", () => {
     await handOver(id, notices(1));
     await runInDurableObject(endpointObject(id), (_, { storage }) =>
       expect
-        .poll(() => storage.sql.exec("SELECT attempts, status FROM deliveries").toArray())
+        .poll(() => storage.sql.exec("SELECT attempts, status FROM deliveries").toArray(), patient)
         .toEqual([{ attempts: 0, status: "pending" }]),
     );
     await env.DB.exec("ALTER TABLE endpoints_away RENAME TO endpoints");
     await laterBy(2_000, async () => {
       await ring(id);
-      await vi.waitUntil(() => received.length === 1);
+      await vi.waitUntil(() => received.length === 1, patient);
     });
-    await expect.poll(() => delivered(id)).toMatchObject([{ attempts: 1 }]);
+    await expect.poll(() => delivered(id), patient).toMatchObject([{ attempts: 1 }]);
   });
 
   it("has the list show that it is disabled as soon as D1 takes it", async () => {
@@ -104,12 +105,12 @@ describe("an endpoint's object", () => {
     const { id } = await makeEndpoint(project);
     await env.DB.exec("CREATE TRIGGER refuse BEFORE UPDATE ON endpoints BEGIN SELECT RAISE(ABORT, 'not now'); END");
     await handOver(id, notices(1));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { status: "disabled" } });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ endpoint: { status: "disabled" } });
     const listed = async () => (await callEndpoints(project, "list", {})).data;
     expect(await listed()).toMatchObject({ items: [{ status: "enabled" }] });
     await env.DB.exec("DROP TRIGGER refuse");
     await laterBy(2_000, () => ring(id));
-    await expect.poll(listed).toMatchObject({ items: [{ status: "disabled", disabled: { reason: "gone" } }] });
+    await expect.poll(listed, patient).toMatchObject({ items: [{ status: "disabled", disabled: { reason: "gone" } }] });
   });
 
   it("lists its messages page by page, by state and by run, newest first", async () => {
@@ -118,7 +119,9 @@ describe("an endpoint's object", () => {
     const messages = notices(9);
     for (const message of messages) {
       await handOver(id, [message]);
-      await expect.poll(() => deliveryOf(project, id, message.id)).toMatchObject({ delivery: { attempts: 1 } });
+      await expect
+        .poll(() => deliveryOf(project, id, message.id), patient)
+        .toMatchObject({ delivery: { attempts: 1 } });
     }
     const newest = messages.map((one) => one.id).toReversed();
     const seen: string[] = [];
@@ -145,10 +148,10 @@ describe("an endpoint's object", () => {
     const [short, long, pending] = notices(3);
     if (!short || !long || !pending) throw new Error("too few");
     await handOver(id, [short], 60_000);
-    await expect.poll(() => delivered(id)).toHaveLength(1);
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
     await handOver(id, [pending], 60_000);
     await handOver(id, [long]);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ pending: 2 });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ pending: 2 });
     await laterBy(61_000, () => ring(id));
     const left = (await deliveriesOf(project, id)).map((one) => one.id);
     expect(new Set(left)).toEqual(new Set([pending.id, long.id]));
@@ -167,7 +170,7 @@ describe("an endpoint's object", () => {
     const [oldest, second] = notices(2);
     if (!oldest || !second) throw new Error("too few");
     await handOver(id, [oldest]);
-    await expect.poll(() => delivered(id)).toHaveLength(1);
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
     await updateEndpoint(project, { id, enabled: false });
     await handOver(id, [second]);
     await runInDurableObject(endpointObject(id), (_, { storage }) =>
@@ -196,7 +199,7 @@ describe("an endpoint's object", () => {
     using _ = scriptReceivers(ok);
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(1));
-    await expect.poll(() => delivered(id)).toHaveLength(1);
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
     const counted = await runInDurableObject(endpointObject(id), (_, { storage }) => {
       const counts = { rows: 0 };
       const exec = storage.sql.exec.bind(storage.sql);
@@ -208,7 +211,7 @@ describe("an endpoint's object", () => {
       return counts;
     });
     await handOver(id, notices(10));
-    await expect.poll(() => delivered(id)).toHaveLength(11);
+    await expect.poll(() => delivered(id), patient).toHaveLength(11);
     expect(counted.rows / 10).toBeLessThanOrEqual(8);
   });
 
@@ -221,10 +224,10 @@ describe("an endpoint's object", () => {
     });
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(6));
-    await vi.waitUntil(() => received.length === limits.maxSends);
+    await vi.waitUntil(() => received.length === limits.maxSends, patient);
     await callEndpoints(project, "archive", { id });
     network.isStalling = false;
-    await vi.waitUntil(() => network.answered === limits.maxSends);
+    await vi.waitUntil(() => network.answered === limits.maxSends, patient);
     // A job that has not heard of it yet.
     await handOver(id, notices(1));
     const left = () =>
@@ -233,7 +236,7 @@ describe("an endpoint's object", () => {
         ...storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'deliveries'").toArray(),
         ...[await storage.getAlarm()].filter((alarm) => alarm !== null),
       ]);
-    await expect.poll(left).toEqual([]);
+    await expect.poll(left, patient).toEqual([]);
     expect(received).toHaveLength(limits.maxSends);
   });
 

@@ -10,6 +10,7 @@ import {
   endpointObject,
   endpointState,
   makeEndpoint,
+  patient,
   ring,
   scriptReceivers,
   updateEndpoint,
@@ -45,14 +46,14 @@ describe("a crash", () => {
     await env.DB.exec("ALTER TABLE endpoints RENAME TO endpoints_away");
     const { runId } = await submitJob(project);
     await expect
-      .poll(() => env.DB.prepare("SELECT status FROM runs WHERE id = ?").bind(runId).first("status"))
+      .poll(() => env.DB.prepare("SELECT status FROM runs WHERE id = ?").bind(runId).first("status"), patient)
       .toBe("succeeded");
     await abortAllDurableObjects();
     await env.DB.exec("ALTER TABLE endpoints_away RENAME TO endpoints");
     expect(received).toHaveLength(0);
     await runDurableObjectAlarm(jobObject(runId));
-    await vi.waitUntil(() => received.length === 1);
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ runId, status: "delivered" }]);
+    await vi.waitUntil(() => received.length === 1, patient);
+    await expect.poll(() => deliveriesOf(project, id), patient).toMatchObject([{ runId, status: "delivered" }]);
     await abortAllDurableObjects();
     await runDurableObjectAlarm(jobObject(runId));
     expect(received).toHaveLength(1);
@@ -68,10 +69,10 @@ describe("a crash", () => {
       runInDurableObject(jobObject(runId), (_, { storage }) =>
         storage.sql.exec("SELECT 1 FROM events WHERE line LIKE '%half a%'").toArray(),
       );
-    await expect.poll(told).toHaveLength(1);
+    await expect.poll(told, patient).toHaveLength(1);
     await abortAllDurableObjects();
     await runDurableObjectAlarm(jobObject(runId));
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
     expect(received[0]?.message).toMatchObject({ type: "run.interrupted", data: { runId, text: "half a" } });
   });
 
@@ -85,9 +86,9 @@ describe("a crash", () => {
     await updateEndpoint(project, { id, enabled: true });
     await abortAllDurableObjects();
     await ring(id);
-    await vi.waitUntil(() => received.length >= 3);
+    await vi.waitUntil(() => received.length >= 3, patient);
     expect(new Set(received.map((one) => one.id))).toEqual(new Set(messages.map((one) => one.id)));
-    await expect.poll(() => delivered(id)).toHaveLength(3);
+    await expect.poll(() => delivered(id), patient).toHaveLength(3);
   });
 
   it("between sending and recording: it is sent again under the same id", async () => {
@@ -98,12 +99,12 @@ describe("a crash", () => {
     });
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(1));
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
     await abortAllDurableObjects();
     isStalling = false;
     await ring(id);
-    await vi.waitUntil(() => received.length === 2);
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ status: "delivered", attempts: 1 }]);
+    await vi.waitUntil(() => received.length === 2, patient);
+    await expect.poll(() => deliveriesOf(project, id), patient).toMatchObject([{ status: "delivered", attempts: 1 }]);
     expect(received[1]?.id).toBe(received[0]?.id);
     expect(received[1]?.body).toBe(received[0]?.body);
   });
@@ -112,7 +113,9 @@ describe("a crash", () => {
     using received = scriptReceivers(() => new Response(null, { status: 410 }));
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(1));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { disabled: { reason: "gone" } } });
+    await expect
+      .poll(() => endpointState(project, id), patient)
+      .toMatchObject({ endpoint: { disabled: { reason: "gone" } } });
     await evictDurableObject(endpointObject(id));
     await handOver(id, notices(5));
     await laterBy(3_600_000, () => ring(id));

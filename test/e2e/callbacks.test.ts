@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { WebhookEvent } from "../../src/contract/endpoints.ts";
-import { type Exchange, type RecordedRequest, startUpstream } from "../support/upstream.ts";
+import { type Exchange, type RecordedRequest, sendStream, startUpstream } from "../support/upstream.ts";
 import { type JobBench, slowStream, startJobBench } from "./jobBench.ts";
 
 let bench: JobBench;
@@ -160,13 +160,23 @@ describe("the runtime is killed", () => {
     });
   });
 
+  it("after a 410: nothing is sent any more, to which jobs there may be", async () => {
+    bench.play(({ response }) => sendStream(response, ["ok"]));
+    await using receiver = await startReceiver(end(410));
+    const { endpointId: id } = receiver;
+    const state = () => bench.client.endpoints.get.query({ id });
+    await receiver.submit();
+    await expect.poll(state, patient).toMatchObject({ endpoint: { disabled: { reason: "gone" } }, pending: 1 });
+    await bench.kill();
+    await bench.restart();
+    await Promise.all([receiver.submit(), receiver.submit()]);
+    await expect.poll(state, patient).toMatchObject({ pending: 3, endpoint: { status: "disabled" } });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
   it("again and again while jobs end: every end is told, under one id each", async () => {
-    bench.play(({ response }) => {
-      const stream = slowStream({ response } as Exchange);
-      stream.send("ok");
-      stream.end();
-    });
-    await using receiver = await startReceiver((exchange) => end(200)(exchange));
+    bench.play(({ response }) => sendStream(response, ["ok"]));
+    await using receiver = await startReceiver(end(200));
     const runIds: string[] = [];
     for (let round = 0; round < 3; round++) {
       const tickets = await Promise.all(Array.from({ length: 10 }, () => receiver.submit()));

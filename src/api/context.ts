@@ -23,6 +23,7 @@ import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
 import { findRecordedRun, runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
+import { forgetTold } from "../core/telling.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
 import type { TimeoutDefaults } from "../core/timeouts.ts";
@@ -231,7 +232,10 @@ function bindUseCases(env: Env, settings: Settings, { waitUntil, ownHost }: Arou
       rateRun: rateRun(db),
       deleteRun: deleteRun(db),
       sumUsage: sumUsage(db),
-      forgetEvents: (projectId, runId) => objects.forget(runId, { projectId, keyId: null }),
+      forgetEvents: async (projectId, runId) => {
+        await objects.forget(runId, { projectId, keyId: null });
+        await forgetTold(endpoints.findListeners, endpoints.endpointObjects.forgetRun)(projectId, runId);
+      },
       now: Date.now,
     }),
   };

@@ -15,6 +15,7 @@ export function endpointObjects(namespace: DurableObjectNamespace): EndpointObje
     listDeliveries: (owner, filter) => actor(owner).listDeliveries(owner, filter),
     findDelivery: (owner, id) => actor(owner).findDelivery(owner, id),
     replay: (owner, id) => actor(owner).replay(owner, id),
+    forgetRun: (owner, runId) => actor(owner).forgetRun(owner, runId),
     clear: (owner) => actor(owner).clear(owner),
   };
 }

@@ -37,7 +37,8 @@ const embeddedIpv4 = /(?:^|[.-])(?:\d{1,3}[.-]){3}\d{1,3}(?=[.-])/;
  * A callback's address in its one form. Throws `invalid_request` (param `url`) for all that weir must not be made to
  * call: anything but https on port 443 to a public name. The name must be written as it is meant, in ASCII: what a
  * parser would turn into another one (escapes, full-width digits, other notations of an address) is refused as it stands.
- * To be asked when an address is saved and each time before it is called.
+ * To be asked when an address is saved and each time before it is called. What a public name resolves to is not looked
+ * at: a deployed Worker reaches no private network.
  */
 export function checkedCallbackUrl(text: string, { allowLoopback, ownHosts }: CallbackAddressRules): string {
   if (!/^[\x21-\x7e]+$/.test(text) || text.includes("\\"))

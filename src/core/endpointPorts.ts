@@ -93,6 +93,8 @@ export type EndpointObjects = {
   findDelivery: (owner: EndpointOwner, id: string) => Promise<DeliveryDetail | null>;
   /** Sends a message anew under its id. Null: there is no such message. */
   replay: (owner: EndpointOwner, id: string) => Promise<Delivery | "disabled" | null>;
+  /** Drops the messages that tell of a run. */
+  forgetRun: (owner: EndpointOwner, runId: string) => Promise<void>;
   /** Forgets everything. */
   clear: (owner: EndpointOwner) => Promise<void>;
 };

@@ -1,6 +1,6 @@
 import type { Callback } from "../contract/endpoints.ts";
 import { limits } from "../contract/limits.ts";
-import type { EndpointObjects, Listeners } from "./endpointPorts.ts";
+import type { EndpointObjects, FindListeners, Listeners } from "./endpointPorts.ts";
 import { type News, noticeTo, toldOf } from "./webhookMessages.ts";
 
 export type AcceptNotices = EndpointObjects["accept"];
@@ -25,4 +25,12 @@ export async function tellEndpoints(
   );
   const failure = (await Promise.allSettled(told)).find((result) => result.status === "rejected");
   if (failure) throw failure.reason;
+}
+
+/** Has all endpoints of a project drop what they have of a run. Rejects when one cannot be reached: to be repeated then. */
+export function forgetTold(findListeners: FindListeners, forgetRun: EndpointObjects["forgetRun"]) {
+  return async (projectId: string, runId: string): Promise<void> => {
+    const { listeners } = await findListeners(projectId);
+    await Promise.all(listeners.map(({ endpointId }) => forgetRun({ projectId, endpointId }, runId)));
+  };
 }

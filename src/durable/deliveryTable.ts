@@ -24,8 +24,8 @@ export type DueDelivery = { id: string; body: string; tries: number };
 const shown = "id, event, run, batch, status, created_at, attempts, next_at, last";
 
 /**
- * An endpoint's messages and the attempts to deliver them, in its object's SQLite; an object that never had any has no
- * table. All of it is synchronous, so that looking and writing are one step.
+ * An endpoint's messages in its object's SQLite, each with its last attempt, and apart from them the attempts before; an
+ * object that never had any has no table. All of it is synchronous, so that looking and writing are one step.
  */
 export class DeliveryTable {
   readonly #sql: SqlStorage;
@@ -74,22 +74,22 @@ export class DeliveryTable {
     return rows.find(({ id }) => !underWay.has(id))?.next_at ?? null;
   }
 
-  /** Notes an attempt and what follows it. Nothing is written when the message is gone. */
+  /** Notes an attempt and what follows it; the one before it makes way. Nothing is written when the message is gone. */
   attempted(id: string, attempt: DeliveryAttempt, after: AfterAttempt): void {
+    if (!this.#made) return;
     const status: DeliveryStatus = after.kind === "again" ? "pending" : after.kind;
     const nextAtMs = after.kind === "again" ? after.atMs : null;
-    const last = JSON.stringify(attempt);
-    const [row] = this.#rows<{ attempts: number }>(
-      `UPDATE deliveries SET status = ?, next_at = ?, last = ?, attempts = attempts + 1, tries = tries + 1
-       WHERE id = ? RETURNING attempts`,
-      ...[status, nextAtMs, last, id],
-    );
-    if (!row) return;
-    this.#sql.exec("INSERT INTO attempts VALUES (?, ?, ?)", id, row.attempts, last);
     this.#sql.exec(
-      "DELETE FROM attempts WHERE delivery = ? AND number <= ?",
+      "INSERT INTO attempts SELECT id, attempts, last FROM deliveries WHERE id = ? AND last IS NOT NULL",
       id,
-      row.attempts - limits.maxKeptAttempts,
+    );
+    this.#sql.exec(
+      "UPDATE deliveries SET status = ?, next_at = ?, last = ?, attempts = attempts + 1, tries = tries + 1 WHERE id = ?",
+      ...[status, nextAtMs, JSON.stringify(attempt), id],
+    );
+    this.#sql.exec(
+      "DELETE FROM attempts WHERE delivery = ?1 AND number <= (SELECT attempts FROM deliveries WHERE id = ?1) - ?2",
+      ...[id, limits.maxKeptAttempts],
     );
   }
 
@@ -126,7 +126,9 @@ export class DeliveryTable {
     return {
       delivery: toDelivery(row),
       body: row.body,
-      attempts: attempts.map(({ attempt }) => JSON.parse(attempt) as DeliveryAttempt),
+      attempts: [...attempts.map(({ attempt }) => attempt), ...(row.last === null ? [] : [row.last])].map(
+        (attempt) => JSON.parse(attempt) as DeliveryAttempt,
+      ),
     };
   }
 
@@ -147,6 +149,11 @@ export class DeliveryTable {
         nowMs,
         limits.prunedDeliveries,
       ]);
+  }
+
+  /** Drops what tells of a run. */
+  forgetRun(runId: string): void {
+    if (this.#made) this.#drop("run = ?", [runId]);
   }
 
   /** When there is something to be dropped; null: there are no messages. */

@@ -12,7 +12,7 @@ import {
   unreachable,
 } from "../support/batches.ts";
 import { callWeir } from "../support/call.ts";
-import { deliveriesOf, hello, makeEndpoint, type Received, scriptReceivers } from "../support/endpoints.ts";
+import { deliveriesOf, hello, makeEndpoint, patient, type Received, scriptReceivers } from "../support/endpoints.ts";
 import { jobObject } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
 import { minuteMs, sweepIn } from "../support/sweep.ts";
@@ -42,7 +42,9 @@ describe("a batch whose endpoint listens for its end", () => {
       { data: { batchId, total: 60, succeeded: 60, failed: 0, cancelled: 0, interrupted: 0 } },
     ]);
     await runDurableObjectAlarm(batchObject(batchId));
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ batchId, runId: null, status: "delivered" }]);
+    await expect
+      .poll(() => deliveriesOf(project, id), patient)
+      .toMatchObject([{ batchId, runId: null, status: "delivered" }]);
   });
 
   it("is told of a batch that is cancelled, its jobs never having begun", async () => {
@@ -104,8 +106,8 @@ describe("a crash", () => {
       for (const runId of runIds) await runDurableObjectAlarm(jobObject(runId));
       await runDurableObjectAlarm(batchObject(batchId));
     }
-    await vi.waitUntil(() => received.length > 0);
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ batchId, status: "delivered" }]);
+    await vi.waitUntil(() => received.length > 0, { timeout: 20_000 });
+    await expect.poll(() => deliveriesOf(project, id), patient).toMatchObject([{ batchId, status: "delivered" }]);
     expect(new Set(ends(received).map((one) => one.id)).size).toBe(1);
   });
 
@@ -128,7 +130,7 @@ it("a batch without anybody who listens leaves nothing in its object", async () 
   const { batchId } = await submitBatch(project, { items: words(3) });
   await ended(project, batchId);
   const left = () => runInDurableObject(batchObject(batchId), (_, { storage }) => [...storage.kv.list()]);
-  await expect.poll(left).toEqual([]);
+  await expect.poll(left, patient).toEqual([]);
 });
 
 it("a job that nobody started is told of by the sweeper's start", async () => {

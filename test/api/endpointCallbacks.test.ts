@@ -9,11 +9,14 @@ import {
   hello,
   hookUrl,
   makeEndpoint,
+  patient,
   type Received,
+  ring,
   scriptReceivers,
 } from "../support/endpoints.ts";
 import { callJobs, heldUpstream, submitJob } from "../support/jobs.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
+import { laterBy } from "../support/sweep.ts";
 
 let project: TestKey;
 beforeEach(async () => {
@@ -25,7 +28,7 @@ const everyRun = ["run.succeeded", "run.failed", "run.cancelled", "run.interrupt
 
 /** The one message that was received, as soon as it is. */
 async function onlyMessage(received: Received[]): Promise<{ type: string; data: RunMessageData }> {
-  await vi.waitUntil(() => received.length > 0);
+  await vi.waitUntil(() => received.length > 0, patient);
   expect(received).toHaveLength(1);
   return received[0]?.message as { type: string; data: RunMessageData };
 }
@@ -56,7 +59,7 @@ describe("an endpoint that listens for an event", () => {
     // Whoever is told finds the run.
     expect(await storedRun(runId)).toMatchObject({ status: "succeeded" });
     await expect
-      .poll(() => deliveriesOf(project, id))
+      .poll(() => deliveriesOf(project, id), patient)
       .toMatchObject([
         { id: headers.get("webhook-id"), runId, event: "run.succeeded", status: "delivered", attempts: 1 },
       ]);
@@ -68,7 +71,7 @@ describe("an endpoint that listens for an event", () => {
     const stranger = await insertTestProject();
     const foreign = await makeEndpoint(stranger, { events: everyRun });
     const { runId } = await submitJob(project);
-    await expect.poll(() => storedRun(runId)).toMatchObject({ status: "succeeded" });
+    await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     using failing = scriptReceivers(ok, () => Response.json({ error: { message: "no" } }, { status: 400 }));
     const failed = await submitJob(project);
     expect(await onlyMessage(failing)).toMatchObject({ type: "run.failed", data: { runId: failed.runId } });
@@ -84,7 +87,7 @@ describe("an endpoint that listens for an event", () => {
     await response.text();
     await settled();
     await submitJob(project);
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
     expect(await deliveriesOf(project, id)).toHaveLength(1);
   });
 });
@@ -106,13 +109,13 @@ describe("each way in which a job may end is told", () => {
     await makeEndpoint(full, { events: everyRun });
     await submitJob(full);
     const late = await submitJob(full, { deadlineMs: 400 });
-    await vi.waitUntil(() => received.length > 0);
+    await vi.waitUntil(() => received.length > 0, patient);
     expect(received[0]?.message).toMatchObject({
       type: "run.failed",
       data: { runId: late.runId, error: { code: "upstream_timeout" } },
     });
     upstream.close();
-    await vi.waitUntil(() => received.length === 2);
+    await vi.waitUntil(() => received.length === 2, patient);
   });
 
   it("a cancel before it began", async () => {
@@ -130,7 +133,7 @@ describe("each way in which a job may end is told", () => {
     const { runId } = await submitJob(project);
     upstream.send(delta("half"));
     await expect
-      .poll(() => callJobs("result", project, { runId, waitMs: 0 }))
+      .poll(() => callJobs("result", project, { runId, waitMs: 0 }), patient)
       .toMatchObject({ data: { content: "half" } });
     await callJobs("cancel", project, { runId });
     expect(await onlyMessage(received)).toMatchObject({ type: "run.cancelled", data: { runId, text: "half" } });
@@ -157,8 +160,8 @@ describe("a callback that a job names", () => {
     const named = await submitJob(project, { callback: { endpointId } });
     const other = await submitJob(project, { callback: { endpointId, events: ["run.failed"] } });
     const chosen = await submitJob(project, { callback: { endpointId, events: ["run.succeeded"] } });
-    await vi.waitUntil(() => received.length === 2);
-    await expect.poll(() => storedRun(other.runId)).toMatchObject({ status: "succeeded" });
+    await vi.waitUntil(() => received.length === 2, patient);
+    await expect.poll(() => storedRun(other.runId), patient).toMatchObject({ status: "succeeded" });
     const told = (await deliveriesOf(project, endpointId)).map(({ runId }) => runId);
     expect(told.toSorted()).toEqual([named.runId, chosen.runId].toSorted());
   });
@@ -167,7 +170,7 @@ describe("a callback that a job names", () => {
     using received = scriptReceivers(ok);
     const { id: endpointId } = await makeEndpoint(project, { events: everyRun });
     const { runId } = await submitJob(project, { callback: { endpointId } });
-    await expect.poll(() => deliveriesOf(project, endpointId)).toMatchObject([{ runId, status: "delivered" }]);
+    await expect.poll(() => deliveriesOf(project, endpointId), patient).toMatchObject([{ runId, status: "delivered" }]);
     expect(received).toHaveLength(1);
   });
 
@@ -175,9 +178,9 @@ describe("a callback that a job names", () => {
     using received = scriptReceivers(ok);
     const { id: endpointId } = await makeEndpoint(project);
     const { runId } = await submitJob(project, { callback: { endpointId } });
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
     const again = await callJobs<{ runId: string }>("retry", project, { runId });
-    await vi.waitUntil(() => received.length === 2);
+    await vi.waitUntil(() => received.length === 2, patient);
     expect(received[1]?.message).toMatchObject({ data: { runId: again.data.runId, retryOf: runId } });
   });
 
@@ -187,7 +190,7 @@ describe("a callback that a job names", () => {
     await submitJob(project, { idempotencyKey: "k", callback: { endpointId } });
     const question = { model: "test-model", messages: [{ role: "user", content: "Hi" }], idempotencyKey: "k" };
     expect(await callJobs("submit", project, question)).toMatchObject({ error: { code: "conflict" } });
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
   });
 
   it("is not found when it is nobody's, another project's or archived", async () => {
@@ -201,6 +204,22 @@ describe("a callback that a job names", () => {
     }
   });
 
+  it("is named on /v1 too", async () => {
+    using received = scriptReceivers(ok);
+    const { id: endpoint_id } = await makeEndpoint(project);
+    const more = { background: true };
+    const { response, settled } = await chat(project.secret, { ...more, callback: { endpoint_id } });
+    expect(response.status).toBe(202);
+    await settled();
+    const { data } = await onlyMessage(received);
+    expect(data.runId).toBe(response.headers.get("x-weir-run-id"));
+    const missing = await chat(project.secret, { ...more, callback: { endpoint_id: "end_nobodys" } });
+    expect(missing.response.status).toBe(404);
+    expect(await missing.response.json()).toMatchObject({
+      error: { param: "callback.endpoint_id", message: expect.stringContaining("callback.endpoint_id:") },
+    });
+  });
+
   it("is not for publishable keys", async () => {
     const { id: endpointId } = await makeEndpoint(project);
     const origin = "https://shop.example.com";
@@ -209,6 +228,18 @@ describe("a callback that a job names", () => {
     const answer = await callJobs("submit", { ...key, origin }, input);
     expect(answer).toMatchObject({ status: 403, error: { code: "forbidden", param: "callback" } });
   });
+});
+
+it("messages of a run that is deleted are dropped, and not sent any more", async () => {
+  using received = scriptReceivers(() => new Response(null, { status: 500 }));
+  const { id } = await makeEndpoint(project, { events: everyRun });
+  const [first, second] = [await submitJob(project), await submitJob(project)];
+  await expect.poll(() => deliveriesOf(project, id), patient).toMatchObject([{ attempts: 1 }, { attempts: 1 }]);
+  await callWeir("/trpc/runs.delete", { secret: project.secret, body: { id: first.runId } });
+  expect((await deliveriesOf(project, id)).map(({ runId }) => runId)).toEqual([second.runId]);
+  await laterBy(10_000, () => ring(id));
+  await vi.waitUntil(() => received.length === 3, patient);
+  expect(received[2]?.message).toMatchObject({ data: { runId: second.runId } });
 });
 
 describe("a message", () => {

@@ -9,6 +9,7 @@ import {
   endpointState,
   hookUrl,
   makeEndpoint,
+  patient,
   type Received,
   scriptReceivers,
   updateEndpoint,
@@ -60,7 +61,7 @@ describe("an endpoint's secret", () => {
     const verified = async (secrets: string[]) => {
       const before = received.length;
       await submitJob(project);
-      await vi.waitUntil(() => received.length > before);
+      await vi.waitUntil(() => received.length > before, patient);
       const message = received.at(-1);
       return message && Promise.all(secrets.map((secret) => isSignedWith(message, secret)));
     };
@@ -125,15 +126,15 @@ describe("changing an endpoint", () => {
     using received = scriptReceivers(ok);
     const { id } = await makeEndpoint(project, { events: ["run.succeeded"] });
     await submitJob(project);
-    await vi.waitUntil(() => received.length === 1);
+    await vi.waitUntil(() => received.length === 1, patient);
     await updateEndpoint(project, { id, url: "https://new.test/in" });
     await submitJob(project);
-    await vi.waitUntil(() => received.length === 2);
+    await vi.waitUntil(() => received.length === 2, patient);
     expect(received.map(({ url }) => url)).toEqual([hookUrl, "https://new.test/in"]);
     await updateEndpoint(project, { id, events: [] });
     const { runId } = await submitJob(project);
     const named = await submitJob(project, { callback: { endpointId: id } });
-    await expect.poll(() => deliveriesOf(project, id, { runId: named.runId })).toHaveLength(1);
+    await expect.poll(() => deliveriesOf(project, id, { runId: named.runId }), patient).toHaveLength(1);
     expect(await deliveriesOf(project, id, { runId })).toEqual([]);
   });
 
@@ -144,11 +145,13 @@ describe("changing an endpoint", () => {
     expect(disabled).toMatchObject({ status: "disabled", disabled: { reason: "requested" } });
     expect((await list()).items).toMatchObject([{ status: "disabled", disabled: { reason: "requested" } }]);
     await submitJob(project);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ pending: 1 });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ pending: 1 });
     expect(received).toHaveLength(0);
     await updateEndpoint(project, { id, enabled: true });
-    await vi.waitUntil(() => received.length === 1);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ pending: 0, endpoint: { status: "enabled" } });
+    await vi.waitUntil(() => received.length === 1, patient);
+    await expect
+      .poll(() => endpointState(project, id), patient)
+      .toMatchObject({ pending: 0, endpoint: { status: "enabled" } });
   });
 });
 
@@ -157,8 +160,8 @@ describe("archiving an endpoint", () => {
     using received = scriptReceivers(() => new Response(null, { status: 500 }));
     const { id } = await makeEndpoint(project, { events: ["run.succeeded"] });
     await submitJob(project);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ pending: 1 });
-    await vi.waitUntil(() => received.length === 1);
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ pending: 1 });
+    await vi.waitUntil(() => received.length === 1, patient);
     const archived = await callEndpoints<Endpoint>(project, "archive", { id });
     expect(archived.data).toMatchObject({ id, archived: true });
     expect(await row(id)).toMatchObject({ sealed_secret: null, sealed_previous: null });
@@ -203,13 +206,15 @@ it("an endpoint that has failed for five days is disabled, and says so", async (
   using received = scriptReceivers(() => new Response(null, { status: 500 }));
   const { id } = await makeEndpoint(project, { events: ["run.succeeded"] });
   await submitJob(project);
-  await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ attempts: 1 }]);
+  await expect.poll(() => deliveriesOf(project, id), patient).toMatchObject([{ attempts: 1 }]);
   expect((await endpointState(project, id)).failingSince).not.toBeNull();
   const failLater = (ms: number) =>
     laterBy(ms, async () => {
       const [delivery] = await deliveriesOf(project, id);
       await callEndpoints(project, "deliveries.replay", { endpointId: id, id: delivery?.id });
-      await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ attempts: (delivery?.attempts ?? 0) + 1 }]);
+      await expect
+        .poll(() => deliveriesOf(project, id), patient)
+        .toMatchObject([{ attempts: (delivery?.attempts ?? 0) + 1 }]);
     });
   await failLater(limits.endpointFailingMs - 60_000);
   expect((await endpointState(project, id)).endpoint.status).toBe("enabled");
@@ -218,6 +223,8 @@ it("an endpoint that has failed for five days is disabled, and says so", async (
     status: "disabled",
     disabled: { reason: "failing" },
   });
-  await expect.poll(() => list()).toMatchObject({ items: [{ status: "disabled", disabled: { reason: "failing" } }] });
+  await expect
+    .poll(() => list(), patient)
+    .toMatchObject({ items: [{ status: "disabled", disabled: { reason: "failing" } }] });
   expect(received).toHaveLength(3);
 });

@@ -1,10 +1,9 @@
-import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { limits } from "../../src/contract/limits.ts";
 import type { Notice } from "../../src/core/webhookMessages.ts";
 import { sampleNotice } from "../../src/core/webhookSamples.ts";
-import { delta } from "../support/call.ts";
 import {
   callEndpoints,
   deliveriesOf,
@@ -12,11 +11,11 @@ import {
   endpointObject,
   endpointState,
   makeEndpoint,
+  patient,
   ring,
   scriptReceivers,
   updateEndpoint,
 } from "../support/endpoints.ts";
-import { heldUpstream, jobObject, submitJob } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
 import { laterBy } from "../support/sweep.ts";
 
@@ -40,96 +39,13 @@ function handOver(endpointId: string, messages: readonly Notice[], forMs: number
 
 const delivered = (id: string) => deliveriesOf(project, id, { status: "delivered", limit: 100 });
 
-describe("a crash", () => {
-  it("between a job's end and its handing over: it is handed over by the job's alarm", async () => {
-    using received = scriptReceivers(ok);
-    const { id } = await makeEndpoint(project, { events: ["run.succeeded"] });
-    await env.DB.exec("ALTER TABLE endpoints RENAME TO endpoints_away");
-    const { runId } = await submitJob(project);
-    await expect
-      .poll(() => env.DB.prepare("SELECT status FROM runs WHERE id = ?").bind(runId).first("status"))
-      .toBe("succeeded");
-    await abortAllDurableObjects();
-    await env.DB.exec("ALTER TABLE endpoints_away RENAME TO endpoints");
-    expect(received).toHaveLength(0);
-    await runDurableObjectAlarm(jobObject(runId));
-    await vi.waitUntil(() => received.length === 1);
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ runId, status: "delivered" }]);
-    await abortAllDurableObjects();
-    await runDurableObjectAlarm(jobObject(runId));
-    expect(received).toHaveLength(1);
-  });
-
-  it("in the middle of an answer: the interrupted run is told", async () => {
-    const upstream = heldUpstream();
-    using received = scriptReceivers(ok, () => upstream.answer());
-    await makeEndpoint(project, { events: ["run.interrupted"] });
-    const { runId } = await submitJob(project);
-    upstream.send(delta("half a"));
-    const told = () =>
-      runInDurableObject(jobObject(runId), (_, { storage }) =>
-        storage.sql.exec("SELECT 1 FROM events WHERE line LIKE '%half a%'").toArray(),
-      );
-    await expect.poll(told).toHaveLength(1);
-    await abortAllDurableObjects();
-    await runDurableObjectAlarm(jobObject(runId));
-    await vi.waitUntil(() => received.length === 1);
-    expect(received[0]?.message).toMatchObject({ type: "run.interrupted", data: { runId, text: "half a" } });
-  });
-
-  it("between handing over and sending: it is sent by the endpoint's alarm", async () => {
-    using received = scriptReceivers(ok);
-    const { id } = await makeEndpoint(project);
-    await updateEndpoint(project, { id, enabled: false });
-    const messages = notices(3);
-    await handOver(id, messages);
-    await abortAllDurableObjects();
-    await updateEndpoint(project, { id, enabled: true });
-    await abortAllDurableObjects();
-    await ring(id);
-    await vi.waitUntil(() => received.length >= 3);
-    expect(new Set(received.map((one) => one.id))).toEqual(new Set(messages.map((one) => one.id)));
-    await expect.poll(() => delivered(id)).toHaveLength(3);
-  });
-
-  it("between sending and recording: it is sent again under the same id", async () => {
-    let isStalling = true;
-    using received = scriptReceivers(async () => {
-      while (isStalling) await new Promise((go) => setTimeout(go, 2));
-      return ok();
-    });
-    const { id } = await makeEndpoint(project);
-    await handOver(id, notices(1));
-    await vi.waitUntil(() => received.length === 1);
-    await abortAllDurableObjects();
-    isStalling = false;
-    await ring(id);
-    await vi.waitUntil(() => received.length === 2);
-    await expect.poll(() => deliveriesOf(project, id)).toMatchObject([{ status: "delivered", attempts: 1 }]);
-    expect(received[1]?.id).toBe(received[0]?.id);
-    expect(received[1]?.body).toBe(received[0]?.body);
-  });
-
-  it("after a 410: nothing is sent, and the list shows why", async () => {
-    using received = scriptReceivers(() => new Response(null, { status: 410 }));
-    const { id } = await makeEndpoint(project);
-    await handOver(id, notices(1));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { disabled: { reason: "gone" } } });
-    await evictDurableObject(endpointObject(id));
-    await handOver(id, notices(5));
-    await laterBy(3_600_000, () => ring(id));
-    expect(received).toHaveLength(1);
-    expect(await endpointState(project, id)).toMatchObject({ pending: 6, endpoint: { status: "disabled" } });
-  });
-});
-
 describe("an endpoint's object", () => {
   it("takes a message once, however often it is handed over", async () => {
     using received = scriptReceivers(ok);
     const { id } = await makeEndpoint(project);
     const messages = notices(2);
     await Promise.all(Array.from({ length: 5 }, () => handOver(id, messages)));
-    await expect.poll(() => delivered(id)).toHaveLength(2);
+    await expect.poll(() => delivered(id), patient).toHaveLength(2);
     await handOver(id, messages);
     await ring(id);
     expect(received).toHaveLength(2);
@@ -160,7 +76,7 @@ describe("an endpoint's object", () => {
     });
     const { id } = await makeEndpoint(project);
     await handOver(id, notices(30));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { status: "disabled" } });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ endpoint: { status: "disabled" } });
     // Those that were on their way already.
     expect(answered.gone).toBeLessThanOrEqual(limits.maxSends);
     expect((await endpointState(project, id)).pending).toBe(30);
@@ -173,15 +89,15 @@ describe("an endpoint's object", () => {
     await handOver(id, notices(1));
     await runInDurableObject(endpointObject(id), (_, { storage }) =>
       expect
-        .poll(() => storage.sql.exec("SELECT attempts, status FROM deliveries").toArray())
+        .poll(() => storage.sql.exec("SELECT attempts, status FROM deliveries").toArray(), patient)
         .toEqual([{ attempts: 0, status: "pending" }]),
     );
     await env.DB.exec("ALTER TABLE endpoints_away RENAME TO endpoints");
     await laterBy(2_000, async () => {
       await ring(id);
-      await vi.waitUntil(() => received.length === 1);
+      await vi.waitUntil(() => received.length === 1, patient);
     });
-    await expect.poll(() => delivered(id)).toMatchObject([{ attempts: 1 }]);
+    await expect.poll(() => delivered(id), patient).toMatchObject([{ attempts: 1 }]);
   });
 
   it("has the list show that it is disabled as soon as D1 takes it", async () => {
@@ -189,12 +105,12 @@ describe("an endpoint's object", () => {
     const { id } = await makeEndpoint(project);
     await env.DB.exec("CREATE TRIGGER refuse BEFORE UPDATE ON endpoints BEGIN SELECT RAISE(ABORT, 'not now'); END");
     await handOver(id, notices(1));
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { status: "disabled" } });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ endpoint: { status: "disabled" } });
     const listed = async () => (await callEndpoints(project, "list", {})).data;
     expect(await listed()).toMatchObject({ items: [{ status: "enabled" }] });
     await env.DB.exec("DROP TRIGGER refuse");
     await laterBy(2_000, () => ring(id));
-    await expect.poll(listed).toMatchObject({ items: [{ status: "disabled", disabled: { reason: "gone" } }] });
+    await expect.poll(listed, patient).toMatchObject({ items: [{ status: "disabled", disabled: { reason: "gone" } }] });
   });
 
   it("lists its messages page by page, by state and by run, newest first", async () => {
@@ -203,7 +119,9 @@ describe("an endpoint's object", () => {
     const messages = notices(9);
     for (const message of messages) {
       await handOver(id, [message]);
-      await expect.poll(() => deliveryOf(project, id, message.id)).toMatchObject({ delivery: { attempts: 1 } });
+      await expect
+        .poll(() => deliveryOf(project, id, message.id), patient)
+        .toMatchObject({ delivery: { attempts: 1 } });
     }
     const newest = messages.map((one) => one.id).toReversed();
     const seen: string[] = [];
@@ -230,10 +148,10 @@ describe("an endpoint's object", () => {
     const [short, long, pending] = notices(3);
     if (!short || !long || !pending) throw new Error("too few");
     await handOver(id, [short], 60_000);
-    await expect.poll(() => delivered(id)).toHaveLength(1);
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
     await handOver(id, [pending], 60_000);
     await handOver(id, [long]);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ pending: 2 });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ pending: 2 });
     await laterBy(61_000, () => ring(id));
     const left = (await deliveriesOf(project, id)).map((one) => one.id);
     expect(new Set(left)).toEqual(new Set([pending.id, long.id]));
@@ -244,6 +162,82 @@ describe("an endpoint's object", () => {
       storage.sql.exec("SELECT DISTINCT delivery FROM attempts").toArray(),
     );
     expect(attempts.every(({ delivery }) => delivery === long.id)).toBe(true);
+  });
+
+  it("keeps so many messages and no more: the oldest that have come to their end make way", async () => {
+    using _ = scriptReceivers(ok);
+    const { id } = await makeEndpoint(project);
+    const [oldest, second] = notices(2);
+    if (!oldest || !second) throw new Error("too few");
+    await handOver(id, [oldest]);
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
+    await updateEndpoint(project, { id, enabled: false });
+    await handOver(id, [second]);
+    await runInDurableObject(endpointObject(id), (_, { storage }) =>
+      storage.sql.exec(
+        `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+         INSERT INTO deliveries SELECT 'dlv_z' || n, 'run.failed', NULL, NULL, '{}', 'dead', n, ?, 8, 8, NULL, NULL FROM n`,
+        limits.maxDeliveries - 2,
+        Date.now() + keptMs,
+      ),
+    );
+    await evictDurableObject(endpointObject(id));
+    const [newest] = notices(1);
+    if (!newest) throw new Error("too few");
+    await handOver(id, [newest]);
+    const kept = await runInDurableObject(endpointObject(id), (_, { storage }) =>
+      storage.sql.exec("SELECT count(*) AS n FROM deliveries").one(),
+    );
+    expect(kept["n"]).toBe(limits.maxDeliveries + 1 - limits.prunedDeliveries);
+    expect(await callEndpoints(project, "deliveries.get", { endpointId: id, id: oldest.id })).toMatchObject({
+      status: 404,
+    });
+    for (const { id: kept } of [second, newest]) expect(await deliveryOf(project, id, kept)).toBeDefined();
+  });
+
+  it("stores few rows for a message that arrives at once", async () => {
+    using _ = scriptReceivers(ok);
+    const { id } = await makeEndpoint(project);
+    await handOver(id, notices(1));
+    await expect.poll(() => delivered(id), patient).toHaveLength(1);
+    const counted = await runInDurableObject(endpointObject(id), (_, { storage }) => {
+      const counts = { rows: 0 };
+      const exec = storage.sql.exec.bind(storage.sql);
+      storage.sql.exec = ((query: string, ...bindings: unknown[]) => {
+        const cursor = exec(query, ...bindings);
+        counts.rows += cursor.rowsWritten;
+        return cursor;
+      }) as typeof storage.sql.exec;
+      return counts;
+    });
+    await handOver(id, notices(10));
+    await expect.poll(() => delivered(id), patient).toHaveLength(11);
+    expect(counted.rows / 10).toBeLessThanOrEqual(8);
+  });
+
+  it("is empty once the endpoint is archived, also when a message was on its way", async () => {
+    const network = { isStalling: true, answered: 0 };
+    using received = scriptReceivers(async () => {
+      while (network.isStalling) await new Promise((go) => setTimeout(go, 2));
+      network.answered++;
+      return new Response(null, { status: 410 });
+    });
+    const { id } = await makeEndpoint(project);
+    await handOver(id, notices(6));
+    await vi.waitUntil(() => received.length === limits.maxSends, patient);
+    await callEndpoints(project, "archive", { id });
+    network.isStalling = false;
+    await vi.waitUntil(() => network.answered === limits.maxSends, patient);
+    // A job that has not heard of it yet.
+    await handOver(id, notices(1));
+    const left = () =>
+      runInDurableObject(endpointObject(id), async (_, { storage }) => [
+        ...storage.kv.list(),
+        ...storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'deliveries'").toArray(),
+        ...[await storage.getAlarm()].filter((alarm) => alarm !== null),
+      ]);
+    await expect.poll(left, patient).toEqual([]);
+    expect(received).toHaveLength(limits.maxSends);
   });
 
   it("holds nothing for ids that nobody has made", async () => {

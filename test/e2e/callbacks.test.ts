@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { WebhookEvent } from "../../src/contract/endpoints.ts";
-import { type Exchange, type RecordedRequest, startUpstream } from "../support/upstream.ts";
+import { type Exchange, type RecordedRequest, sendStream, startUpstream } from "../support/upstream.ts";
 import { type JobBench, slowStream, startJobBench } from "./jobBench.ts";
 
 let bench: JobBench;
@@ -11,6 +11,8 @@ beforeAll(async () => {
 afterAll(() => bench?.[Symbol.asyncDispose]());
 
 const messages = [{ role: "user" as const, content: "Hi" }];
+/** For what comes by itself, on a busy machine too. */
+const patient = { timeout: 15_000 };
 const end = (status: number) => (exchange: Exchange) => void exchange.response.writeHead(status).end("noted");
 
 /** A real server, and an endpoint there that jobs may name. */
@@ -34,8 +36,8 @@ async function startReceiver(answer: (exchange: Exchange, count: number) => unkn
 const idOf = ({ headers }: RecordedRequest) => String(headers["webhook-id"]);
 const timestampOf = ({ headers }: RecordedRequest) => Number(headers["webhook-timestamp"]);
 
-describe("a receiver over a real connection", () => {
-  it("gets a message that the reference library verifies", async () => {
+describe.concurrent("a receiver over a real connection", () => {
+  it("gets a message that the reference library verifies", async ({ expect }) => {
     await using receiver = await startReceiver(end(200));
     const { runId } = await receiver.submit();
     await vi.waitUntil(() => receiver.requests.length === 1, { timeout: 10_000 });
@@ -44,11 +46,11 @@ describe("a receiver over a real connection", () => {
     const headers = request.headers as Record<string, string>;
     expect(new Webhook(receiver.secret).verify(request.text, headers)).toEqual(request.json);
     await expect
-      .poll(receiver.deliveries)
+      .poll(receiver.deliveries, patient)
       .toMatchObject([{ id: idOf(request), status: "delivered", lastAttempt: { status: 200, answer: "noted" } }]);
   });
 
-  it("that resets the connection has failed, and gets the message again", async () => {
+  it("that resets the connection has failed, and gets the message again", async ({ expect }) => {
     await using receiver = await startReceiver((exchange, count) => {
       if (count === 1) exchange.socket.resetAndDestroy();
       else end(204)(exchange);
@@ -56,10 +58,10 @@ describe("a receiver over a real connection", () => {
     await receiver.submit();
     await vi.waitUntil(() => receiver.requests.length === 2, { timeout: 15_000 });
     expect(new Set(receiver.requests.map(idOf)).size).toBe(1);
-    await expect.poll(receiver.deliveries).toMatchObject([{ status: "delivered", attempts: 2 }]);
+    await expect.poll(receiver.deliveries, patient).toMatchObject([{ status: "delivered", attempts: 2 }]);
   });
 
-  it("is not followed when it redirects", async () => {
+  it("is not followed when it redirects", async ({ expect }) => {
     await using elsewhere = await startUpstream(end(200));
     await using receiver = await startReceiver(({ response }) =>
       response.writeHead(307, { location: elsewhere.url }).end(),
@@ -71,7 +73,7 @@ describe("a receiver over a real connection", () => {
     expect(elsewhere.requests).toHaveLength(0);
   });
 
-  it("that answers without end is left after 1 KB", async () => {
+  it("that answers without end is left after 1 KB", async ({ expect }) => {
     let isLeft = false;
     await using receiver = await startReceiver(async ({ response, closedByPeer }) => {
       void closedByPeer.then(() => {
@@ -90,7 +92,23 @@ describe("a receiver over a real connection", () => {
     await vi.waitUntil(() => isLeft, { timeout: 5_000 });
   });
 
-  it("tells what a sample brings", async () => {
+  it("that stalls is given up after 15 s", async ({ expect }) => {
+    let isLeft = false;
+    await using receiver = await startReceiver(async ({ closedByPeer }) => {
+      await closedByPeer;
+      isLeft = true;
+    });
+    await receiver.submit();
+    await expect
+      .poll(receiver.deliveries, { timeout: 25_000, interval: 200 })
+      .toMatchObject([{ status: "pending", attempts: 1, lastAttempt: { status: null, error: "timeout" } }]);
+    const [delivery] = await receiver.deliveries();
+    expect(delivery?.lastAttempt?.durationMs).toBeGreaterThanOrEqual(14_900);
+    expect(delivery?.lastAttempt?.durationMs).toBeLessThan(17_000);
+    await vi.waitUntil(() => isLeft, { timeout: 5_000 });
+  });
+
+  it("tells what a sample brings", async ({ expect }) => {
     await using receiver = await startReceiver(end(503));
     const attempt = await bench.client.endpoints.test.mutate({ id: receiver.endpointId });
     expect(attempt).toMatchObject({ status: 503, error: "status", answer: "noted" });
@@ -108,7 +126,7 @@ describe("the runtime is killed", () => {
     const [first, second] = receiver.requests as [RecordedRequest, RecordedRequest];
     expect(idOf(second)).toBe(idOf(first));
     expect(second.text).toBe(first.text);
-    await expect.poll(receiver.deliveries).toMatchObject([{ status: "delivered" }]);
+    await expect.poll(receiver.deliveries, patient).toMatchObject([{ status: "delivered" }]);
   });
 
   it("between two attempts: the next one comes at its time, with a new timestamp", async () => {
@@ -132,7 +150,7 @@ describe("the runtime is killed", () => {
     const stream = slowStream(await bench.upstream.exchange(calls));
     stream.send("half a ");
     const content = async () => (await bench.client.jobs.result.query({ runId, waitMs: 0 })).content;
-    await expect.poll(content).toBe("half a ");
+    await expect.poll(content, patient).toBe("half a ");
     await bench.kill();
     await bench.restart();
     await vi.waitUntil(() => receiver.requests.length === 1, { timeout: 20_000 });
@@ -142,13 +160,23 @@ describe("the runtime is killed", () => {
     });
   });
 
+  it("after a 410: nothing is sent any more, to which jobs there may be", async () => {
+    bench.play(({ response }) => sendStream(response, ["ok"]));
+    await using receiver = await startReceiver(end(410));
+    const { endpointId: id } = receiver;
+    const state = () => bench.client.endpoints.get.query({ id });
+    await receiver.submit();
+    await expect.poll(state, patient).toMatchObject({ endpoint: { disabled: { reason: "gone" } }, pending: 1 });
+    await bench.kill();
+    await bench.restart();
+    await Promise.all([receiver.submit(), receiver.submit()]);
+    await expect.poll(state, patient).toMatchObject({ pending: 3, endpoint: { status: "disabled" } });
+    expect(receiver.requests).toHaveLength(1);
+  });
+
   it("again and again while jobs end: every end is told, under one id each", async () => {
-    bench.play(({ response }) => {
-      const stream = slowStream({ response } as Exchange);
-      stream.send("ok");
-      stream.end();
-    });
-    await using receiver = await startReceiver((exchange) => end(200)(exchange));
+    bench.play(({ response }) => sendStream(response, ["ok"]));
+    await using receiver = await startReceiver(end(200));
     const runIds: string[] = [];
     for (let round = 0; round < 3; round++) {
       const tickets = await Promise.all(Array.from({ length: 10 }, () => receiver.submit()));

@@ -9,6 +9,7 @@ import {
   endpointState,
   hookUrl,
   makeEndpoint,
+  patient,
   ring,
   scriptReceivers,
   updateEndpoint,
@@ -30,7 +31,7 @@ const listening = () => makeEndpoint(project, { events: ["run.succeeded"] });
 
 /** The project's one message, as soon as it has been tried so often. */
 async function tried(endpointId: string, attempts: number) {
-  await expect.poll(() => deliveriesOf(project, endpointId)).toMatchObject([{ attempts }]);
+  await expect.poll(() => deliveriesOf(project, endpointId), patient).toMatchObject([{ attempts }]);
   const [delivery] = await deliveriesOf(project, endpointId);
   if (!delivery) throw new Error("there is no delivery");
   return delivery;
@@ -103,15 +104,15 @@ describe("fault 29: a receiver that fails", () => {
     await submitJob(project);
     expect(untilMs((await tried(id, 1)).nextAttemptAt)).toBeGreaterThan(115_000);
     await submitJob(project);
-    await expect.poll(() => deliveriesOf(project, id)).toHaveLength(2);
+    await expect.poll(() => deliveriesOf(project, id), patient).toHaveLength(2);
     await laterBy(60_000, () => ring(id));
     expect(received).toHaveLength(1);
     await laterBy(122_000, async () => {
       await ring(id);
-      await vi.waitUntil(() => received.length === 3);
+      await vi.waitUntil(() => received.length === 3, patient);
     });
     expect(new Set(received.map((one) => one.id)).size).toBe(2);
-    await expect.poll(() => deliveriesOf(project, id, { status: "delivered" })).toHaveLength(2);
+    await expect.poll(() => deliveriesOf(project, id, { status: "delivered" }), patient).toHaveLength(2);
   });
 
   it("is not called earlier than the schedule says, whatever it asks for, nor a day later", async () => {
@@ -136,19 +137,19 @@ describe("fault 30: a receiver that is gone, redirects, or answers without end",
     await submitJob(project);
     await tried(id, 1);
     await submitJob(project);
-    await vi.waitUntil(() => received.length === 2);
+    await vi.waitUntil(() => received.length === 2, patient);
     await expect
-      .poll(() => endpointState(project, id))
+      .poll(() => endpointState(project, id), patient)
       .toMatchObject({
         endpoint: { status: "disabled", disabled: { reason: "gone" } },
         pending: 2,
       });
     await submitJob(project);
-    await expect.poll(() => deliveriesOf(project, id)).toHaveLength(3);
+    await expect.poll(() => deliveriesOf(project, id), patient).toHaveLength(3);
     await laterBy(3_600_000, () => ring(id));
     expect(received).toHaveLength(2);
     await expect
-      .poll(() => callEndpoints(project, "list", {}))
+      .poll(() => callEndpoints(project, "list", {}), patient)
       .toMatchObject({ data: { items: [{ id, status: "disabled", disabled: { reason: "gone" } }] } });
     for (const { nextAttemptAt } of await deliveriesOf(project, id)) expect(nextAttemptAt).toBeNull();
     const [first] = await deliveriesOf(project, id);
@@ -160,14 +161,14 @@ describe("fault 30: a receiver that is gone, redirects, or answers without end",
     using received = scriptReceivers((_, count) => answering(count === 1 ? 410 : 204)());
     const { id } = await listening();
     await submitJob(project);
-    await expect.poll(() => endpointState(project, id)).toMatchObject({ endpoint: { status: "disabled" } });
+    await expect.poll(() => endpointState(project, id), patient).toMatchObject({ endpoint: { status: "disabled" } });
     await submitJob(project);
-    await expect.poll(() => deliveriesOf(project, id)).toHaveLength(2);
+    await expect.poll(() => deliveriesOf(project, id), patient).toHaveLength(2);
     const enabled = await updateEndpoint(project, { id, enabled: true });
     expect(enabled).toMatchObject({ status: "enabled", disabled: null });
     await laterBy(7_000, async () => {
       await ring(id);
-      await expect.poll(() => deliveriesOf(project, id, { status: "delivered" })).toHaveLength(2);
+      await expect.poll(() => deliveriesOf(project, id, { status: "delivered" }), patient).toHaveLength(2);
     });
     expect(received).toHaveLength(3);
     expect(await callEndpoints(project, "list", {})).toMatchObject({ data: { items: [{ status: "enabled" }] } });

@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { expect } from "vitest";
+import { afterEach, expect } from "vitest";
 import type { Delivery, DeliveryDetail } from "../../src/contract/deliveries.ts";
 import type { Endpoint, EndpointState, EndpointWithSecret } from "../../src/contract/endpoints.ts";
 import type { Page } from "../../src/contract/paging.ts";
@@ -49,12 +49,24 @@ async function done<Data>(...call: Parameters<typeof callEndpoints>): Promise<Da
   return data;
 }
 
+/** For what comes by itself, on a busy machine too. */
+export const patient = { timeout: 4_000 };
+
 export const hookUrl = "https://receiver.test/hook";
+
+/** Those that the present test has made. */
+const made: string[] = [];
+
+// What one test has not delivered must not come to the next one's receivers.
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((id) => endpointObject(id).clear()));
+});
 
 /** Makes an endpoint at `hookUrl`. */
 export async function makeEndpoint(key: Key, input: Record<string, unknown> = {}): Promise<Endpoint & Key> {
-  const made = await done<EndpointWithSecret>(key, "create", { url: hookUrl, ...input });
-  return { ...made.endpoint, secret: made.secret };
+  const { endpoint, secret } = await done<EndpointWithSecret>(key, "create", { url: hookUrl, ...input });
+  made.push(endpoint.id);
+  return { ...endpoint, secret };
 }
 
 export const endpointState = (key: Key, id: string) => done<EndpointState>(key, "get", { id });

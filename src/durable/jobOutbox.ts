@@ -3,7 +3,9 @@ import { recordedContents } from "../core/runEnd.ts";
 import { log } from "../log.ts";
 import type { JobAlarm } from "./jobAlarm.ts";
 import type { JobBindings } from "./jobBindings.ts";
-import type { JobEnd, JobLog } from "./jobLog.ts";
+import type { JobLog, JobState } from "./jobLog.ts";
+
+type Ended = NonNullable<JobState["end"]>;
 
 type OutboxParts = {
   log: JobLog;
@@ -23,7 +25,7 @@ export class JobOutbox {
   }
 
   /** Puts the end on record, by the alarm again as often as it takes; the alarm is set for what comes next. */
-  async advance(end: JobEnd): Promise<void> {
+  async advance(end: Ended): Promise<void> {
     const { log: jobLog, alarm, clear } = this.#parts;
     if (!jobLog.state?.recorded && !(await this.#record(end)))
       return alarm.at(Date.now() + Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#failures++));
@@ -33,11 +35,12 @@ export class JobOutbox {
   }
 
   /** Every write of it may be repeated. */
-  async #record({ outcome, output }: JobEnd): Promise<boolean> {
+  async #record({ outcome, ...end }: Ended): Promise<boolean> {
     const { log: jobLog, bindings } = this.#parts;
     const spec = jobLog.spec();
     if (!spec) return true;
     const { start, keepContents } = spec;
+    const output = end.output === undefined ? null : ({ valid: true, value: end.output } as const);
     const contents = keepContents ? recordedContents(spec, jobLog.answer(), output) : null;
     try {
       await bindings.settleRun(start, outcome, contents);

@@ -104,6 +104,8 @@ export const BatchResult = z.object({
   /** The parsed answer, where a JSON schema was asked for and it fits; `outputValid` says whether it does. */
   output: z.unknown().optional(),
   outputValid: z.boolean().nullable(),
+  /** True where the run log could not hold the whole answer: `content` is cut, and `output` is left out. */
+  answerCut: z.literal(true).optional(),
   error: z.object({ code: ErrorCode, message: z.string() }).nullable(),
 });
 export type BatchResult = z.infer<typeof BatchResult>;

@@ -194,6 +194,10 @@ export const limits = {
   /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
   jobDeltaChunks: 10,
   jobDeltaMs: 120,
+  /** One delta, UTF-16 units: JSON takes up to 6 bytes for one, and a row of an object holds 2 MB. */
+  maxDeltaChars: 256 * 1024,
+  /** Parsed answer that goes with a job's last event, bytes of JSON: it shares a row of 2 MB with the run. */
+  maxDoneOutputBytes: 1_500_000,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */
@@ -203,8 +207,9 @@ export const limits = {
   maxRecordPauseMs: 300_000,
   /** A finished job's events are kept so long, ms; later its watchers are answered from the run log. */
   jobEventsMs: 24 * 3_600_000,
-  /** Events read at a time for a watcher that lags behind. */
+  /** Events read at a time for a watcher that lags behind, and their length at which no other is added, characters. */
   watchBatchEvents: 500,
+  watchBatchChars: 256 * 1024,
   /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
   watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */

@@ -56,6 +56,8 @@ export const RunObject = z.object({
    * it is not kept any more.
    */
   answer: JsonObject.nullable(),
+  /** True where the run log could not hold the whole answer, which is cut then and has no `finish_reason`. */
+  answer_cut: z.literal(true).optional(),
   error: ErrorEnvelope.shape.error.nullable(),
   /** As in a `chat.completion`, with `cost` and `cost_currency` where the price is known. */
   usage: JsonObject.nullable(),

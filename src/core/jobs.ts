@@ -10,7 +10,6 @@ import type {
 } from "../contract/jobs.ts";
 import type { RunWithContents } from "../contract/runs.ts";
 import type { AdmissionHeaders, Admit } from "./admission.ts";
-import { ToldAnswer } from "./answerDelta.ts";
 import { quotaIdsOf } from "./budgets.ts";
 import type { CheckCallback } from "./callbacks.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
@@ -19,6 +18,7 @@ import { AppError } from "./errors.ts";
 import { newId } from "./ids.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
+import { resultOf } from "./jobResult.ts";
 import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import { type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
@@ -264,29 +264,6 @@ function checkPublishable(input: JobOptions): void {
   if (input.delayMs !== undefined) throw refuse("delayMs");
   if (input.runAt !== undefined) throw refuse("runAt");
   if (input.callback !== undefined) throw refuse("callback");
-}
-
-async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise<JobResult> {
-  const answer = new ToldAnswer();
-  let status: JobResult["status"] = "queued";
-  let end: Extract<JobEvent, { type: "done" }> | null = null;
-  for await (const event of events) {
-    answer.add(event);
-    if (event.type === "status") status = event.status === "queued" ? "queued" : "running";
-    if (event.type === "done") end = event;
-  }
-  const { content, reasoning, toolCalls } = answer;
-  return {
-    runId,
-    status: end?.run.status ?? status,
-    content,
-    reasoning,
-    toolCalls: toolCalls.map(({ id, function: called }) => ({ id, ...called })),
-    ...(end?.output !== undefined && { output: end.output }),
-    ...(end?.outputInvalid && { outputInvalid: end.outputInvalid }),
-    ...(end?.answerKept === false && { answerKept: false }),
-    run: end?.run ?? null,
-  };
 }
 
 function notFound(runId: string): AppError {

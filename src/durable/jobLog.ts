@@ -4,7 +4,6 @@ import type { Attempt } from "../contract/runs.ts";
 import { type AnswerDelta, ToldAnswer } from "../core/answerDelta.ts";
 import type { JobReader } from "../core/jobPorts.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
-import type { Output } from "../core/output.ts";
 import type { RunOutcome } from "../core/runRecord.ts";
 
 type Unnumbered<Event> = Event extends unknown ? Omit<Event, "seq"> : never;
@@ -14,8 +13,8 @@ type DoneEvent = Extract<JobEvent, { type: "done" }>;
 /** What goes with an event and is no watcher's business. */
 type Aside = { attempts?: readonly Attempt[]; retryAtMs?: number; end?: JobEnd };
 
-/** How the job ended, as its record in D1 will say; kept until that holds. */
-export type JobEnd = { outcome: RunOutcome; output: Output | null; endedAtMs: number };
+/** How the job ended, as its record in D1 will say; kept until that holds. The output is in the event. */
+export type JobEnd = { outcome: RunOutcome; endedAtMs: number };
 
 export type JobState = {
   owner: { projectId: string; keyId: string };
@@ -24,7 +23,7 @@ export type JobState = {
   attempts: readonly Attempt[];
   /** When the next round may begin; null when it need not wait. */
   retryAtMs: number | null;
-  end: JobEnd | null;
+  end: (JobEnd & Pick<DoneEvent, "output">) | null;
   /** Whether D1 holds the end. */
   filed: boolean;
   /** Whether D1 holds the end and the endpoints that are told of it have it: nothing is left to do. */
@@ -140,19 +139,28 @@ export class JobLog {
   /** What the events tell of the answer. */
   answer(): ToldAnswer {
     const answer = new ToldAnswer();
-    for (const { line } of this.#rows<{ line: string }>("SELECT line FROM events ORDER BY seq"))
+    // Line by line: the text is in memory once.
+    for (const { line } of this.#sql.exec<{ line: string }>("SELECT line FROM events ORDER BY seq"))
       answer.add(JSON.parse(line) as JobEvent);
     return answer;
   }
 
-  /** The events after one up to another, a bounded number of them, each as its JSON. */
+  /** The events after one up to another, as many as may be read at a time, each as its JSON. */
   eventsAfter(seq: number, through: number): { seq: number; json: string }[] {
-    return this.#rows<{ seq: number; json: string }>(
+    const events: { seq: number; json: string }[] = [];
+    const rows = this.#sql.exec<{ seq: number; json: string }>(
       "SELECT seq, line AS json FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
       seq,
       through,
       limits.watchBatchEvents,
     );
+    let chars = 0;
+    for (const row of rows) {
+      events.push(row);
+      chars += row.json.length;
+      if (chars >= limits.watchBatchChars) break;
+    }
+    return events;
   }
 
   /** The event that was logged last, if it was by this instance of the object. */
@@ -205,5 +213,5 @@ function fold(state: JobState, event: Unnumbered<JobEvent>, aside: Aside | null)
     state.retryAtMs = aside?.retryAtMs ?? null;
   }
   if (aside?.attempts) state.attempts = aside.attempts;
-  if (aside?.end) state.end = aside.end;
+  if (aside?.end && event.type === "done") state.end = { ...aside.end, output: event.output };
 }

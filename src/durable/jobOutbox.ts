@@ -1,13 +1,16 @@
 import { limits } from "../contract/limits.ts";
 import type { Listeners } from "../core/endpointPorts.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
+import type { Output } from "../core/output.ts";
 import { recordedContents } from "../core/runEnd.ts";
 import { tellEndpoints } from "../core/telling.ts";
 import { runNews, toldOf } from "../core/webhookMessages.ts";
 import { log } from "../log.ts";
 import type { JobAlarm } from "./jobAlarm.ts";
 import type { JobBindings } from "./jobBindings.ts";
-import type { JobEnd, JobLog } from "./jobLog.ts";
+import type { JobLog, JobState } from "./jobLog.ts";
+
+type Ended = NonNullable<JobState["end"]>;
 
 type OutboxParts = {
   log: JobLog;
@@ -30,7 +33,7 @@ export class JobOutbox {
   }
 
   /** Puts the end on record, by the alarm again as often as it takes; the alarm is set for what comes next. */
-  async advance(end: JobEnd): Promise<void> {
+  async advance(end: Ended): Promise<void> {
     const { log: jobLog, alarm, clear } = this.#parts;
     if (!jobLog.state?.recorded && !(await this.#record(end)))
       return alarm.at(Date.now() + Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#failures++));
@@ -40,7 +43,7 @@ export class JobOutbox {
   }
 
   /** Every part of it may be repeated. */
-  async #record(end: JobEnd): Promise<boolean> {
+  async #record(end: Ended): Promise<boolean> {
     const { log: jobLog, bindings } = this.#parts;
     const spec = jobLog.spec();
     if (!spec) return true;
@@ -60,22 +63,26 @@ export class JobOutbox {
     return true;
   }
 
-  async #file(spec: JobSpec, { outcome, output }: JobEnd): Promise<void> {
+  async #file(spec: JobSpec, end: Ended): Promise<void> {
     const { log: jobLog, bindings } = this.#parts;
     const { start, keepContents } = spec;
-    const contents = keepContents ? recordedContents(spec, jobLog.answer(), output) : null;
-    await bindings.settleRun(start, outcome, contents);
+    const contents = keepContents ? recordedContents(spec, jobLog.answer(), outputOf(end)) : null;
+    await bindings.settleRun(start, end.outcome, contents);
     if (!keepContents) await bindings.forgetSpec(start.projectId, start.id);
   }
 
-  async #tell(spec: JobSpec, end: JobEnd, listeners: Listeners): Promise<void> {
+  async #tell(spec: JobSpec, end: Ended, listeners: Listeners): Promise<void> {
     if (listeners.listeners.length === 0) return;
     const { log: jobLog, bindings } = this.#parts;
     const { start, callback } = spec;
     const { projectId, batchId } = start;
-    const news = runNews(spec, { ...end, answer: jobLog.answer() });
+    const news = runNews(spec, { ...end, output: outputOf(end), answer: jobLog.answer() });
     await tellEndpoints(bindings.acceptNotices, listeners, { projectId, news, callback });
     if (batchId !== undefined && toldOf("batch.completed", listeners.listeners, callback).length > 0)
       await bindings.tellBatch({ projectId, batchId }, callback);
   }
+}
+
+function outputOf({ output }: Ended): Output | null {
+  return output === undefined ? null : { valid: true, value: output };
 }

@@ -99,11 +99,13 @@ export class JobDriver {
       state.status === "running" ? withLostAttempt(state.attempts, nowMs - spec.start.createdAtMs) : state.attempts;
     if (state.status === "running" && (await this.#endsByLoss(spec, past))) return;
     const candidates = await this.#candidates(spec);
+    // It may have been stopped meanwhile: nothing is asked for a job that is ending.
     if (!candidates || state.end || this.#ending) return this.#ending ?? undefined;
     if (!(await this.#hasSlot(spec, candidates))) return;
-    // It may have been stopped meanwhile: nothing is called for a job that is ending.
-    if (this.#ending) return this.#ending;
-    if (!state.end) await this.#runRound(spec, { candidates, past });
+    if (!state.end && !this.#ending) return this.#runRound(spec, { candidates, past });
+    // It has been stopped meanwhile: its end may have freed the slot before the gate gave it.
+    this.#parts.background(this.#freeSlot(spec));
+    await this.#ending;
   }
 
   /** Whether an attempt that was lost with the object's last instance is the job's end. */

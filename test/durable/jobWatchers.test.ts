@@ -1,5 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
 import { newId } from "../../src/core/ids.ts";
 import type { JobSpec } from "../../src/core/jobSpec.ts";
 import { JobLog } from "../../src/durable/jobLog.ts";
@@ -25,4 +26,23 @@ it("tells a watcher nothing that the disk does not hold yet: it could be lost, a
   });
   expect(told.early).toBe("");
   expect(told.late.trim().split("\n")).toHaveLength(2);
+});
+
+it("ends a watcher that lags behind when the log is removed: it does not wait for what will never come", async () => {
+  const read = await runInDurableObject(jobObject(newId("run")), async (_, { storage }) => {
+    const jobLog = new JobLog(storage.sql);
+    const watchers = new JobWatchers(jobLog, storage);
+    jobLog.begin(spec);
+    // More than is read for it at a time.
+    for (let told = 0; told <= limits.watchBatchEvents; told++) jobLog.delta({ content: "x" });
+    await watchers.tell();
+    const stream = watchers.watch({ afterSeq: 0, follow: true, form: "lines" });
+    jobLog.clear();
+    await storage.deleteAll();
+    return new Response(stream).text().then(
+      () => "closed",
+      () => "broken",
+    );
+  });
+  expect(read).toBe("broken");
 });

@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { log } from "../log.ts";
 import { database } from "../store/db.ts";
 import { batchStore } from "../store/jobBatches.ts";
+import { Backoff } from "./backoff.ts";
 import type { JobActor } from "./jobActor.ts";
 
 /** What is being done to a batch's jobs, and how far it has come. */
@@ -23,6 +24,13 @@ type Walk = {
  * how far it has come, and nothing once it is through. All methods may be repeated.
  */
 export class BatchActor extends DurableObject<Env> {
+  readonly #reading: Backoff;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#reading = new Backoff(ctx.storage, "reading");
+  }
+
   /** See `BatchObjects.arm`. */
   async arm(batch: Batch): Promise<void> {
     if (!this.#walk) await this.#go(starting(batch), limits.batchArmMs);
@@ -46,12 +54,13 @@ export class BatchActor extends DurableObject<Env> {
     } catch (cause) {
       log("batch_stumbled", { ...walk.batch, cause });
       // The platform's own repetitions of an alarm are bounded.
-      await this.ctx.storage.setAlarm(Date.now() + limits.recordPauseMs);
+      await this.ctx.storage.setAlarm(Date.now() + this.#reading.failed());
     }
   }
 
   async #step(walk: Walk): Promise<void> {
     const jobs = await batchStore(database(this.env.DB)).findBatchJobs(walk.batch, walk.slice);
+    this.#reading.succeeded();
     const told = await Promise.allSettled(jobs.map((job) => this.#tell(walk, job)));
     const failure = told.find((result) => result.status === "rejected");
     if (failure) log("batch_jobs_missed", { ...walk.batch, cause: failure.reason });

@@ -209,6 +209,8 @@ export const limits = {
   watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
+  /** An attachment that has lasted so long, ms, was no failure: a silent job may be watched through any number of restarts. */
+  watchSteadyMs: 10_000,
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,

@@ -19,7 +19,7 @@ import { newId } from "./ids.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
 import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
-import { type WatchPorts, watchJob } from "./jobWatch.ts";
+import { isRefusal, type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
 import { type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
@@ -164,7 +164,7 @@ export function jobUseCases(ports: JobPorts) {
       const { runId, lastEventId } = input;
       const options = { afterSeq: Number(lastEventId ?? 0), follow: true };
       const source = await watchPorts.attach(principal, runId, options).catch((thrown: unknown) => {
-        if (thrown instanceof AppError) throw thrown;
+        if (isRefusal(thrown)) throw thrown;
         // The watch tries again.
         ports.log("watch_broke", { runId, cause: thrown });
         return undefined;

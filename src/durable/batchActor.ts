@@ -7,6 +7,7 @@ import { database } from "../store/db.ts";
 import { batchStore } from "../store/jobBatches.ts";
 import { Backoff } from "./backoff.ts";
 import type { JobActor } from "./jobActor.ts";
+import { callObject } from "./objectCall.ts";
 
 /** What is being done to a batch's jobs, and how far it has come. */
 type Walk = {
@@ -73,9 +74,9 @@ export class BatchActor extends DurableObject<Env> {
 
   async #tell({ task, batch }: Walk, { runId, spec }: BatchJob): Promise<void> {
     const actors = this.env.JOBS as DurableObjectNamespace<JobActor>;
-    const actor = actors.get(actors.idFromName(runId));
-    if (task === "start") await actor.start(spec);
-    else await actor.cancel({ projectId: batch.projectId, keyId: null }, spec);
+    const actor = () => actors.get(actors.idFromName(runId));
+    if (task === "start") await callObject(() => actor().start(spec));
+    else await callObject(() => actor().cancel({ projectId: batch.projectId, keyId: null }, spec));
   }
 
   get #walk(): Walk | undefined {

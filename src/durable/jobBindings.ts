@@ -18,6 +18,7 @@ import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
+import { callObject } from "./objectCall.ts";
 import type { ProjectGate } from "./projectGate.ts";
 
 /** What a job's actor works with. */
@@ -54,7 +55,6 @@ export function jobBindings(env: Env): JobBindings {
     now: Date.now,
   });
   const { markRunning, forgetSpec } = jobStore(db);
-  const gates = env.GATES as DurableObjectNamespace<ProjectGate>;
   return {
     routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
     callUpstream: callUpstream(simulatorFetch, (request) => fetch(request)),
@@ -68,6 +68,16 @@ export function jobBindings(env: Env): JobBindings {
     settleRun: settleRunAlone(db),
     markRunning,
     forgetSpec,
-    slotsOf: (projectId) => gates.get(gates.idFromName(projectId)),
+    slotsOf: (projectId) => projectSlots(env.GATES, projectId),
+  };
+}
+
+function projectSlots(namespace: DurableObjectNamespace, projectId: string): JobSlots {
+  const gates = namespace as DurableObjectNamespace<ProjectGate>;
+  const gate = () => gates.get(gates.idFromName(projectId));
+  return {
+    requestSlot: (runId, request) => callObject(() => gate().requestSlot(runId, request)),
+    renewSlot: (runId) => callObject(() => gate().renewSlot(runId)),
+    releaseSlot: (runId) => callObject(() => gate().releaseSlot(runId)),
   };
 }

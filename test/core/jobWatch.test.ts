@@ -23,12 +23,18 @@ const silence = (ms: number) =>
     },
   });
 
+async function all(events: AsyncIterable<JobEvent>): Promise<JobEvent[]> {
+  const told: JobEvent[] = [];
+  for await (const event of events) told.push(event);
+  return told;
+}
+
 /** Watches a job through the sources, or the failures to get them, to the end. */
 async function watched(sources: (() => WatchSource)[]): Promise<{ told: JobEvent[] | unknown; attached: number }> {
   let attached = 0;
   const ports = { attach: async () => (sources[attached++] ?? (() => [done]))(), log: () => {} };
   const options = { principal: {} as Principal, runId: "run_1", afterSeq: 0, follow: true };
-  const told = Array.fromAsync(watchJob(ports, { ...options, signal: new AbortController().signal })).catch(
+  const told = all(watchJob(ports, { ...options, signal: new AbortController().signal })).catch(
     (thrown: unknown) => thrown,
   );
   await vi.runAllTimersAsync();

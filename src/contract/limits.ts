@@ -226,6 +226,9 @@ export const limits = {
   relaySlackMs: 300_000,
   /** Rows that one sweep looks at, or deletes, of a kind: a sweep is one invocation, and another one follows in a minute. */
   sweepRows: 500,
+  /** Live runs that one sweep looks at, and gates that it asks which of them are well: a call each, however many it names. */
+  sweepLiveRuns: 2_000,
+  sweepGates: 16,
   /** Jobs that one sweep starts: a read and a call each, and the free plan grants 50 of both to an invocation. */
   sweepStarts: 16,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */

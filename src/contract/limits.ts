@@ -191,9 +191,13 @@ export const limits = {
   batchArmMs: 60_000,
   /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
   jobTickMs: 50,
-  /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
+  /**
+   * What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row.
+   * More than one tick, as each tick of a stream of a chunk every 10 ms would be a row for five of them (26 rows for 100
+   * chunks, where 20 are to be enough); and no more than that, so that a watcher has each chunk within two ticks.
+   */
   jobDeltaChunks: 10,
-  jobDeltaMs: 120,
+  jobDeltaMs: 60,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */
@@ -207,6 +211,11 @@ export const limits = {
   watchBatchEvents: 500,
   /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
   watchRetryMs: 500,
+  /**
+   * Once its stream has ended, a client that does not close it comes back after so long, ms: browsers know no other way to
+   * be told, but for a status that tRPC's client takes for a failure.
+   */
+  watchEndedRetryMs: 24 * 3_600_000,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
   /** An attachment that has lasted so long, ms, was no failure: a silent job may be watched through any number of restarts. */

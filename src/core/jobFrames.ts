@@ -19,7 +19,7 @@ const subscription: Frames = {
   opened: `event: connected\ndata: ${JSON.stringify({ reconnectAfterInactivityMs: 2 * limits.pingMs })}\nretry: ${limits.watchRetryMs}\n\n`,
   event: (json, seq) => `data: ${json}\nid: ${seq}\n\n`,
   ping: "event: ping\ndata: \n\n",
-  closed: "event: return\ndata: \n\n",
+  closed: `event: return\ndata: \nretry: ${limits.watchEndedRetryMs}\n\n`,
 };
 
 export const framesOf: Record<FrameForm, Frames> = { lines, subscription };

@@ -17,6 +17,7 @@ import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { storedKey } from "./idempotency.ts";
 import { noJob, readerOf } from "./jobAccess.ts";
+import { framesOf } from "./jobFrames.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
 import { jobRepeater } from "./jobRepeat.ts";
@@ -205,13 +206,13 @@ export function jobUseCases(ports: JobPorts) {
 
     /**
      * The same as one stream in the protocol of tRPC's subscriptions, straight from the job's object; it breaks when
-     * that does. Null for a run that the object has no more to tell of.
+     * that does. A text where the client has seen the end. Null for a run that the object has nothing to tell of.
      */
-    async watchFrames(principal: Principal, input: WatchJobInput): Promise<ReadableStream<Uint8Array> | null> {
+    async watchFrames(principal: Principal, input: WatchJobInput): Promise<ReadableStream<Uint8Array> | string | null> {
       const { runId, lastEventId } = input;
       const options = { afterSeq: Number(lastEventId ?? 0), follow: true, form: "subscription" } as const;
       const stream = await objects.watch(runId, readerOf(principal), options);
-      return stream === "ended" ? null : stream;
+      return stream === "ended" ? framesOf.subscription.opened + framesOf.subscription.closed : stream;
     },
 
     /** Waits up to `waitMs` for the end; else tells what there is so far. */

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { type RequestContext, requestContext, type Told } from "./api/context.ts";
 import { allowOrigin, isPreflight, preflight } from "./api/cors.ts";
 import { missing } from "./api/health.ts";
+import { hookDoor } from "./api/hooks.ts";
 import { openaiDoor } from "./api/openai/door.ts";
 import { openaiError } from "./api/openai/error.ts";
 import { openapi } from "./api/openapi.ts";
@@ -43,6 +44,7 @@ export function createApp(): Hono<App> {
     allowOrigin(headers, c.req.raw.headers.get("origin"), c.get("context").principal());
   });
   app.route("/v1", openaiDoor(contextOf));
+  app.route("/hooks", hookDoor(contextOf));
   app.all("/trpc/*", (c) => trpcDoor(c.req.raw, c.get("context")));
   app.notFound((c) => refuse(c, new AppError("not_found", "There is no such route."), c.get("context")));
   app.onError((thrown, c) => refuse(c, toAppError(thrown), c.get("context")));

@@ -3,29 +3,39 @@ import { type AskRate, admission, admitted } from "../core/admission.ts";
 import { type Authenticate, authenticate, type RememberedKey } from "../core/auth.ts";
 import { countingSettle, type DayUsage } from "../core/budgets.ts";
 import { TimedCache } from "../core/cache.ts";
+import { checkCallback } from "../core/callbacks.ts";
 import { Circuits } from "../core/circuit.ts";
 import { completionUseCases } from "../core/completions.ts";
+import { deliveryUseCases } from "../core/deliveries.ts";
+import { endpointUseCases } from "../core/endpoints.ts";
 import type { AppError } from "../core/errors.ts";
+import { eventUseCases } from "../core/events.ts";
+import { hookUseCases } from "../core/hooks.ts";
 import { idempotencyUseCases } from "../core/idempotency.ts";
 import { newId } from "../core/ids.ts";
 import { batchUseCases } from "../core/jobBatches.ts";
 import { jobUseCases } from "../core/jobs.ts";
 import { keyUseCases } from "../core/keys.ts";
+import { findLiveTrigger, sizeOfLiveTrigger } from "../core/liveTrigger.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { openaiRunUseCases } from "../core/openaiRuns.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { Principal } from "../core/principal.ts";
 import { findRecordedRun, runUseCases } from "../core/runs.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
+import { forgetTold } from "../core/telling.ts";
 import { sizeOfTemplate } from "../core/templateResolve.ts";
 import { templateUseCases } from "../core/templates.ts";
 import type { TimeoutDefaults } from "../core/timeouts.ts";
+import { triggerUseCases } from "../core/triggers.ts";
 import { upstreamUseCases } from "../core/upstreamUseCases.ts";
 import type { UseCases } from "../core/useCases.ts";
 import { type Env, type Settings, settingsOf } from "../env.ts";
 import { log, logFailure } from "../log.ts";
 import { findDayUsage } from "../store/budgets.ts";
 import { database } from "../store/db.ts";
+import { endpointStore } from "../store/endpoints.ts";
+import { eventStore } from "../store/events.ts";
 import { idempotencyStore } from "../store/idempotency.ts";
 import { batchStore } from "../store/jobBatches.ts";
 import { jobStore } from "../store/jobs.ts";
@@ -35,12 +45,14 @@ import { listRuns } from "../store/runList.ts";
 import { sumUsage } from "../store/runStats.ts";
 import { deleteRun, findModelAsked, findRun, openRun, rateRun, settleRun } from "../store/runs.ts";
 import { templateStore } from "../store/templates.ts";
+import { triggerStore } from "../store/triggers.ts";
 import { upstreamStore } from "../store/upstreams.ts";
 import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import { presentedKey } from "./auth.ts";
+import { endpointObjects } from "./endpoints.ts";
 import { batchObjects } from "./jobBatches.ts";
 import { jobObjects } from "./jobs.ts";
 
@@ -68,6 +80,7 @@ const caches = {
   prices: new TimedCache<ProjectPrices>(),
   usage: new TimedCache<DayUsage>(),
   upstreams: new TimedCache(sizeOfUpstreams),
+  triggers: new TimedCache(sizeOfLiveTrigger),
 };
 
 /** What this isolate has learnt of its upstreams' health. */
@@ -92,13 +105,18 @@ export function requestContext(request: Request, { env, requestId, waitUntil }: 
       return checking;
     },
     principal: () => principal,
-    useCases: bindUseCases(env, settings, waitUntil),
+    useCases: bindUseCases(env, settings, { waitUntil, ownHost: new URL(request.url).host }),
     signal: request.signal,
     logError: (error) => logFailure(error, requestId),
   };
 }
 
-function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitUntil"]): UseCases {
+type Around = Pick<Invocation, "waitUntil"> & {
+  /** Where the caller has reached weir, a URL's `host`. */
+  ownHost: string;
+};
+
+function bindUseCases(env: Env, settings: Settings, { waitUntil, ownHost }: Around): UseCases {
   const db = database(env.DB);
   const { UPSTREAM_BASE_URL: baseUrl, UPSTREAM_API_KEY: apiKey } = settings;
   const simulator = settings.SIMULATOR === "on";
@@ -116,6 +134,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
   });
   const usage = { findDayUsage: findDayUsage(db), cache: caches.usage, now: Date.now };
   const objects = jobObjects(env.JOBS);
+  const endpoints = { ...endpointStore(db), endpointObjects: endpointObjects(env.ENDPOINTS) };
   const admit = admission({ ...usage, askRate: askRate(env), log });
   const prepared = {
     resolveTemplate: templates.resolve,
@@ -144,9 +163,12 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
     objects,
     findRun: findRecordedRun(findRun(db), Date.now),
     admit,
+    checkCallback: checkCallback(endpoints),
     log,
     now: Date.now,
   });
+  const received = { ...prepared, ...eventStore(db), startJob: objects.start, admit, log, now: Date.now };
+  const stored = triggerStore(db);
   return {
     templates,
     models,
@@ -157,6 +179,7 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       ...batchStore(db),
       batchObjects: batchObjects(env.BATCHES),
       admit,
+      checkCallback: checkCallback(endpoints),
       log,
       now: Date.now,
     }),
@@ -177,6 +200,31 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       allowLoopback: settings.ALLOW_LOOPBACK_UPSTREAMS === "on",
       now: Date.now,
     }),
+    triggers: triggerUseCases({
+      ...prepared,
+      ...stored,
+      checkCallback: checkCallback(endpoints),
+      forgetTrigger: (id) => caches.triggers.forget(id),
+      box,
+      now: Date.now,
+    }),
+    events: eventUseCases({ ...received, ...stored, box }),
+    hooks: hookUseCases({
+      ...received,
+      findLiveTrigger: findLiveTrigger({ ...stored, box, cache: caches.triggers }),
+      jobResult: jobs.result,
+      askRate: askRate(env),
+      keepAlive: waitUntil,
+    }),
+    endpoints: endpointUseCases({
+      ...endpoints,
+      box,
+      allowLoopback: settings.WEBHOOKS_ALLOW_LOOPBACK === "true",
+      ownHost,
+      log,
+      now: Date.now,
+    }),
+    deliveries: deliveryUseCases(endpoints),
     keys: keyUseCases({ ...keyStore(db), forgetKey: (digest) => caches.keys.forget(digest), now: Date.now }),
     runs: runUseCases({
       listRuns: listRuns(db),
@@ -184,7 +232,10 @@ function bindUseCases(env: Env, settings: Settings, waitUntil: Invocation["waitU
       rateRun: rateRun(db),
       deleteRun: deleteRun(db),
       sumUsage: sumUsage(db),
-      forgetEvents: (projectId, runId) => objects.forget(runId, { projectId, keyId: null }),
+      forgetEvents: async (projectId, runId) => {
+        await objects.forget(runId, { projectId, keyId: null });
+        await forgetTold(endpoints.findListeners, endpoints.endpointObjects.forgetRun)(projectId, runId);
+      },
       now: Date.now,
     }),
   };

@@ -2,6 +2,7 @@ import * as z from "zod";
 import { JsonObject } from "../contract/chat.ts";
 import { ChatCompletionRequest } from "../contract/completions.ts";
 import { ErrorEnvelope, errorTable } from "../contract/errors.ts";
+import { HookAnswer } from "../contract/events.ts";
 import { BackgroundChatRequest, RunObject } from "../contract/openaiRuns.ts";
 
 const ModelObject = z.object({
@@ -76,6 +77,23 @@ const runPaths = () => ({
   },
 });
 
+/** Where other systems post their events. */
+const hookPaths = () => ({
+  "/hooks/{triggerId}": {
+    post: {
+      summary: "Receives an event: signed as the trigger demands, of any type of content",
+      security: [],
+      parameters: [{ name: "triggerId", in: "path", required: true, schema: { type: "string" } }],
+      requestBody: { required: true, content: { "*/*": { schema: {} } } },
+      responses: {
+        "200": json(HookAnswer, "An event that was received before, or one whose result is in the answer"),
+        "202": json(HookAnswer, "The event is on record, and its run will come to an end"),
+        ...failures(),
+      },
+    },
+  },
+});
+
 let document: object | undefined;
 
 /** OpenAPI 3 of the HTTP doors, described from the schemas that check them; built once per isolate. */
@@ -102,6 +120,7 @@ export function openapi(): object {
         },
       },
       ...runPaths(),
+      ...hookPaths(),
       "/v1/models": {
         get: { summary: "Models", responses: { "200": json(ModelsAnswer, "All models"), ...failures() } },
       },

@@ -5,6 +5,7 @@ import type { ProjectGate } from "../durable/projectGate.ts";
 import { type Env, settingsOf } from "../env.ts";
 import { log } from "../log.ts";
 import { database } from "../store/db.ts";
+import { eventStore } from "../store/events.ts";
 import { jobStore } from "../store/jobs.ts";
 import { settleRun } from "../store/runs.ts";
 import { sweepStore } from "../store/sweep.ts";
@@ -17,6 +18,7 @@ export function sweepOnce(env: Env): Promise<Swept> {
   const gates = env.GATES as DurableObjectNamespace<ProjectGate>;
   return sweep({
     ...sweepStore(db),
+    pruneEvents: eventStore(db).pruneEvents,
     findStoredJob: jobStore(db).findStoredJob,
     startJob: jobObjects(env.JOBS).start,
     findGatedJobs: (projectId, runIds) =>

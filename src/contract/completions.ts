@@ -104,7 +104,7 @@ export const ChatCompletionRequest = CompletionParams.extend({
   })
   .superRefine((body, context) => {
     // Whoever asks for a delay must not be answered at once. `priority` is no such field: some upstreams know it.
-    for (const name of ["delay_ms", "run_at", "deadline_ms", "on_interrupt"])
+    for (const name of ["delay_ms", "run_at", "deadline_ms", "on_interrupt", "callback"])
       if (body[name] !== undefined && body.background !== true)
         context.addIssue({ code: "custom", path: [name], message: "needs `background: true`" });
   });

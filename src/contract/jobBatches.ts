@@ -21,7 +21,7 @@ export const BatchItem = z.strictObject({
 export type BatchItem = z.infer<typeof BatchItem>;
 
 const { template, version, messages, model, params, fallbacks, timeouts, metadata } = CreateCompletionInput.shape;
-const { idempotencyKey, priority, delayMs, runAt, deadlineMs, onInterrupt } = SubmitJobInput.shape;
+const { idempotencyKey, priority, delayMs, runAt, deadlineMs, onInterrupt, callback } = SubmitJobInput.shape;
 
 /** Many jobs that share everything but what is in their items; see `jobs.submit` for the fields. */
 export const SubmitBatchInput = z
@@ -30,6 +30,8 @@ export const SubmitBatchInput = z
     /** Submitting the same batch again under it answers with the same batch; keys of `jobs.submit` are the same keys. */
     idempotencyKey,
     ...{ priority, delayMs, runAt, deadlineMs, onInterrupt },
+    /** An endpoint of the project that is told of the end of each job, and of that of the batch. */
+    callback,
     items: z.array(BatchItem).min(1).max(limits.maxBatchItems),
   })
   .refine((input) => input.delayMs === undefined || input.runAt === undefined, {
@@ -102,6 +104,8 @@ export const BatchResult = z.object({
   /** The parsed answer, where a JSON schema was asked for and it fits; `outputValid` says whether it does. */
   output: z.unknown().optional(),
   outputValid: z.boolean().nullable(),
+  /** True where the run log could not hold the whole answer: `content` is cut, and `output` is left out. */
+  answerCut: z.literal(true).optional(),
   error: z.object({ code: ErrorCode, message: z.string() }).nullable(),
 });
 export type BatchResult = z.infer<typeof BatchResult>;

@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { CreateCompletionInput, ToolCall } from "./completions.ts";
+import { Callback } from "./endpoints.ts";
 import { limits } from "./limits.ts";
 import { Run, RunStatus } from "./runs.ts";
 
@@ -33,6 +34,8 @@ export const SubmitJobInput = CreateCompletionInput.safeExtend({
   /** Time for the whole job from the moment it may start, waiting included, ms; then it fails as `upstream_timeout`. */
   deadlineMs: z.number().int().min(limits.minTimeoutMs).max(limits.maxJobDeadlineMs).optional(),
   onInterrupt: OnInterrupt.default("keep"),
+  /** An endpoint of the project that is told of this job's end. */
+  callback: Callback.optional(),
 }).refine((input) => input.delayMs === undefined || input.runAt === undefined, {
   message: "give `delayMs` or `runAt`",
   path: ["runAt"],
@@ -66,6 +69,9 @@ const seq = z.number().int().min(1);
 /** False where the job's events are gone and the run log keeps no contents: what is told of the answer is not all. */
 const answerKept = z.literal(false).optional();
 
+/** True where the job's events are gone and the run log could not hold the whole answer: what is told of it is cut. */
+const answerCut = z.literal(true).optional();
+
 /**
  * What a watcher sees, numbered from 1 without gaps. `delta`s belong to the attempt of the `running` status before
  * them: a `running` status with text before it means that the text begins anew. `done` is the last one.
@@ -91,10 +97,11 @@ export const JobEvent = z.discriminatedUnion("type", [
     seq,
     type: z.literal("done"),
     run: Run,
-    /** The parsed answer, where a JSON schema was asked for and it fits. */
+    /** The parsed answer, where a JSON schema was asked for and it fits; not of one that is cut, or too long for an event. */
     output: z.unknown().optional(),
     outputInvalid: OutputInvalid.optional(),
     answerKept,
+    answerCut,
   }),
 ]);
 export type JobEvent = z.infer<typeof JobEvent>;
@@ -128,6 +135,7 @@ export const JobResult = z.object({
   output: z.unknown().optional(),
   outputInvalid: OutputInvalid.optional(),
   answerKept,
+  answerCut,
   /** Null until the job has ended. */
   run: Run.nullable(),
 });

@@ -59,18 +59,15 @@ export const limits = {
   maxUpstreamMessageChars: 1_000,
   /** Unparsed stream kept until it is folded, bytes; parsing in gulps costs less than parsing each event. */
   foldGulpBytes: 32 * 1024,
-  /**
-   * When an upstream's chunks are a burst: so many in a row, each within so many ms on average. Fewer would be met by a
-   * steady stream whose reader was held up for a moment.
-   */
-  burstReads: 6,
+  /** An upstream's chunks are a burst from so many in a row, each within so many ms on average: fewer may be a stall's end. */
+  burstReads: 4,
   maxBurstReads: 96,
   burstReadMs: 2,
   /** A burst is read so many bytes at a time, and none of them is held back longer than this, ms. */
-  burstGulpBytes: 4 * 1024,
+  burstGulpBytes: 8 * 1024,
   burstStallMs: 10,
   /** Bytes of a burst that are kept twice at most, for the case that it stalls. */
-  burstPartBytes: 16 * 1024,
+  burstPartBytes: 64 * 1024,
   /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */
   maxCacheAgeMs: 10_000,
   /** Entries of one such cache. */
@@ -129,10 +126,7 @@ export const limits = {
   writeGatherMs: 50,
   /** How long a run waits for a write that another request sends along, ms, before it sends its own. */
   writePatienceMs: 5_000,
-  /**
-   * A completion that lasts so long gets its row while it is running, ms; a shorter one is written once, at its end,
-   * which saves a third of the rows. It is also how long a call may go unseen by the log if its isolate dies.
-   */
+  /** A completion gets its row so late while it runs, ms, as one write saves a third; if its isolate dies before, none. */
   openRunAfterMs: 500,
   /** An id younger than this may be on its way into the log, ms: whoever asks for it is kept waiting, asked for so often, and not refused. */
   recordLagMs: 1_000,
@@ -191,13 +185,13 @@ export const limits = {
   batchArmMs: 60_000,
   /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
   jobTickMs: 50,
-  /**
-   * What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row.
-   * More than one tick, as each tick of a stream of a chunk every 10 ms would be a row for five of them (26 rows for 100
-   * chunks, where 20 are to be enough); and no more than that, so that a watcher has each chunk within two ticks.
-   */
+  /** Told after a tick at so many chunks, else after so long, ms: each is a row, and one a tick were 26 for 100, not 20. */
   jobDeltaChunks: 10,
   jobDeltaMs: 60,
+  /** One delta, UTF-16 units: JSON takes up to 6 bytes for one, and a row of an object holds 2 MB. */
+  maxDeltaChars: 256 * 1024,
+  /** Parsed answer that goes with a job's last event, bytes of JSON: it shares a row of 2 MB with the run. */
+  maxDoneOutputBytes: 1_500_000,
   /** A job under way sets its alarm so far ahead, ms: a crashed one is taken up again that much later at most. */
   jobLeaseMs: 5_000,
   /** Calls of upstreams in the whole life of a job, restarts and waits included. */
@@ -207,15 +201,11 @@ export const limits = {
   maxRecordPauseMs: 300_000,
   /** A finished job's events are kept so long, ms; later its watchers are answered from the run log. */
   jobEventsMs: 24 * 3_600_000,
-  /** Events read at a time for a watcher that lags behind. */
+  /** Events read at a time for a watcher that lags behind, and their length at which no other is added, characters. */
   watchBatchEvents: 500,
+  watchBatchChars: 256 * 1024,
   /** A client that lost its watch comes back after so long, ms; browsers would wait for seconds. */
   watchRetryMs: 500,
-  /**
-   * Once its stream has ended, a client that does not close it comes back after so long, ms: browsers know no other way to
-   * be told, but for a status that tRPC's client takes for a failure.
-   */
-  watchEndedRetryMs: 24 * 3_600_000,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
   /** An attachment that has lasted so long, ms, was no failure: a silent job may be watched through any number of restarts. */
@@ -235,10 +225,9 @@ export const limits = {
   relaySlackMs: 300_000,
   /** Rows that one sweep looks at, or deletes, of a kind: a sweep is one invocation, and another one follows in a minute. */
   sweepRows: 500,
-  /** Live runs that one sweep looks at, and gates that it asks which of them are well: a call each, however many it names. */
+  /** Live runs that one sweep looks at: rows read, and names that it asks gates about. */
   sweepLiveRuns: 2_000,
-  sweepGates: 16,
-  /** Jobs that one sweep starts: a read and a call each, and the free plan grants 50 of both to an invocation. */
+  /** Jobs that one sweep starts, and gates that it asks: a read and a call each, and the free plan grants 50 of both to an invocation. */
   sweepStarts: 16,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,
@@ -251,6 +240,60 @@ export const limits = {
   maxSimulatedValues: 10_000,
   /** One pause in a simulator's script, ms. */
   maxSimulatedPauseMs: 600_000,
+  /** A signed timestamp may be so far from now, to either side, seconds: what Standard Webhooks, Stripe and Slack advise. */
+  signatureToleranceSeconds: 300,
+  /** Active triggers of a project. */
+  maxTriggers: 200,
+  /** Body of a received webhook, bytes; it is stored whole, D1 holds 2 MB a row, and what is made of it another row. */
+  maxHookBytes: 1_000_000,
+  /** A sender's id of an event that is kept as it is, characters; of a longer one its digest is. */
+  maxSenderIdChars: 255,
+  /** One expression over a payload, characters: room for any use, and bounds how deep it is nested. */
+  maxExpressionChars: 1_000,
+  /** Steps of all expressions over one payload: some tenths of a second, and room for one of `maxHookBytes`. */
+  maxExpressionSteps: 1_000_000,
+  /** Text that goes from a payload into one variable, characters, unless the trigger says so, and the most it may say. */
+  mappedChars: 20_000,
+  maxMappedChars: 200_000,
+  /** A kept header's value, characters. */
+  maxKeptHeaderChars: 1_000,
+  /** Longest wait of a sender for the run's result, ms; many senders give up after 30 s. */
+  hookWaitMs: 25_000,
+  /** A failed event's payload is kept so long for its replay where the project keeps no contents, ms (7 days). */
+  failedPayloadMs: 7 * 24 * 3_600_000,
+  /** Endpoints of a project; all of them are read at the end of each of its jobs. */
+  maxEndpoints: 20,
+  /** An endpoint's address and what its owner notes of it, characters. */
+  maxEndpointUrlChars: 1_000,
+  maxEndpointDescriptionChars: 500,
+  /** How long messages are signed with a rotated secret too when no time is given, seconds (a day). */
+  endpointSecretOverlapSeconds: 24 * 3600,
+  /** Body of a message to an endpoint, bytes: Standard Webhooks asks for less than 20 kB. */
+  maxWebhookBytes: 19_999,
+  /** One attempt to deliver a message, whole, ms. */
+  deliveryTimeoutMs: 15_000,
+  /** What is read and kept of an endpoint's answer, bytes. */
+  maxDeliveryAnswerBytes: 1_024,
+  /** An endpoint with a message on its way sets its alarm so far ahead, ms: after a crash it goes on that much later. */
+  deliveryLeaseMs: 5_000,
+  /** Messages on their way to one endpoint at a time: an invocation has 6 connections, and the endpoint other work. */
+  maxSends: 4,
+  /** Pause before the first and each later attempt to deliver a message, ms; after the last one it is dead. */
+  deliveryPausesMs: [0, 5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000],
+  /** A pause is longer by up to this part of itself, at random, so that what failed together does not come back together. */
+  deliveryJitter: 0.2,
+  /** Longest Retry-After of an endpoint that is kept to, seconds (a day). */
+  maxDeliveryRetryAfterSeconds: 24 * 3600,
+  /** An endpoint to which nothing could be delivered for so long, ms (5 days), is disabled. */
+  endpointFailingMs: 5 * 24 * 3_600_000,
+  /** Attempts whose results are kept of one delivery, replays included. */
+  maxKeptAttempts: 50,
+  /** A message is kept so long after it was accepted, ms (30 days), or as long as the project keeps contents. */
+  deliveryKeptMs: 30 * 24 * 3_600_000,
+  /** Messages kept of one endpoint; the oldest make way. With 20 kB each this is a tenth of what an object holds. */
+  maxDeliveries: 50_000,
+  /** Messages that one alarm of an endpoint drops. */
+  prunedDeliveries: 1_000,
   /** Retry-After of an answer 503, seconds. */
   unavailableRetryAfterSeconds: 2,
 } as const;

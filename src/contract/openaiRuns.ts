@@ -1,11 +1,17 @@
 import * as z from "zod";
 import { JsonObject, Metadata } from "./chat.ts";
 import { ChatCompletionRequest } from "./completions.ts";
+import { Callback } from "./endpoints.ts";
 import { ErrorEnvelope } from "./errors.ts";
 import { SubmitJobInput } from "./jobs.ts";
 import { RunStatus } from "./runs.ts";
 
 const options = SubmitJobInput.shape;
+
+const { endpointId: endpoint_id, events } = Callback.shape;
+
+/** An endpoint of the project that is told of the job's end. */
+const OpenaiCallback = z.strictObject({ endpoint_id, events });
 
 /** Body of POST /v1/chat/completions for a job: that of a relay and how it is to be run. */
 export const BackgroundChatRequest = ChatCompletionRequest.safeExtend({
@@ -17,6 +23,7 @@ export const BackgroundChatRequest = ChatCompletionRequest.safeExtend({
   run_at: options.runAt,
   deadline_ms: options.deadlineMs,
   on_interrupt: options.onInterrupt,
+  callback: OpenaiCallback.optional(),
 }).refine((body) => body.delay_ms === undefined || body.run_at === undefined, {
   message: "give `delay_ms` or `run_at`",
   path: ["run_at"],
@@ -49,6 +56,8 @@ export const RunObject = z.object({
    * it is not kept any more.
    */
   answer: JsonObject.nullable(),
+  /** True where the run log could not hold the whole answer, which is cut then and has no `finish_reason`. */
+  answer_cut: z.literal(true).optional(),
   error: ErrorEnvelope.shape.error.nullable(),
   /** As in a `chat.completion`, with `cost` and `cost_currency` where the price is known. */
   usage: JsonObject.nullable(),

@@ -103,6 +103,8 @@ export const RunContents = z.object({
   output: z.unknown().optional(),
   /** True when the request or the answer was cut to what a row holds. */
   cut: z.boolean(),
+  /** True when that was the answer. */
+  answerCut: z.literal(true).optional(),
 });
 export type RunContents = z.infer<typeof RunContents>;
 

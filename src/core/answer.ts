@@ -7,6 +7,9 @@ import { KeptText } from "./keptText.ts";
 /** A tool call as OpenAI shapes it; only these texts of it are kept, whatever else an upstream nests in one. */
 export type FoldedToolCall = { id: string; type: "function"; function: { name: string; arguments: string } };
 
+/** Texts of a choice; those of a kind that has not been seen are null. */
+export type TakenTexts = { content: string | null; reasoning: string | null; toolCalls: FoldedToolCall[] };
+
 type Choice = {
   /** Null until a text of its kind, if only an empty one, has been seen. */
   content: KeptText | null;
@@ -21,13 +24,22 @@ export type AnswerRead = Pick<
   "model" | "malformed" | "usage" | "finishReason" | "content" | "reasoning" | "toolCalls"
 >;
 
-/** An answer as it has been read so far, the same for a stream and for a whole body. */
+/**
+ * An answer as it has been read so far, the same for a stream and for a whole body. Of each of its texts it keeps
+ * `maxTextBytes`.
+ */
 export class Answer {
   model: string | null = null;
   /** True when a frame was not JSON. */
   malformed = false;
   #usage: Usage | null = null;
+  #begun = false;
+  readonly #maxTextBytes: number;
   readonly #choices = new Map<number, Choice>();
+
+  constructor(maxTextBytes: number = limits.maxStoredAnswerBytes) {
+    this.#maxTextBytes = maxTextBytes;
+  }
 
   /** Reads a chunk of a stream or a whole completion; what does not look like one is left alone. */
   add(body: JsonObject): void {
@@ -49,9 +61,7 @@ export class Answer {
 
   /** Whether a token, of content, reasoning or a tool call, has been seen. */
   get begun(): boolean {
-    for (const choice of this.#choices.values())
-      if (hasText(choice.content) || hasText(choice.reasoning) || choice.toolCalls.size > 0) return true;
-    return false;
+    return this.#begun;
   }
 
   /** Whether every choice has its finish reason: only then is the answer whole. */
@@ -77,6 +87,22 @@ export class Answer {
     return [...(this.#first?.toolCalls.values() ?? [])];
   }
 
+  /**
+   * What has come of the first choice since the last call: texts, and of each tool call what is known of it with the
+   * rest of its arguments. None of these texts is kept from then on.
+   */
+  take(): TakenTexts {
+    const choice = this.#first;
+    const content = choice?.content?.take() ?? null;
+    const reasoning = choice?.reasoning?.take() ?? null;
+    const toolCalls = [...(choice?.toolCalls.values() ?? [])].map((call) => {
+      const taken = { ...call, function: { ...call.function } };
+      call.function.arguments = "";
+      return taken;
+    });
+    return { content, reasoning, toolCalls };
+  }
+
   get #first(): Choice | undefined {
     return this.#choices.get(0) ?? this.#choices.values().next().value;
   }
@@ -89,22 +115,20 @@ export class Answer {
     }
     const content = textOf(delta["content"]);
     if (content !== null) {
-      choice.content ??= new KeptText();
+      choice.content ??= new KeptText(this.#maxTextBytes);
       choice.content.append(content);
     }
     // Upstreams name it one way or the other; both at once would be the same text twice.
     const reasoning = delta["reasoning"] ?? delta["reasoning_content"];
     if (typeof reasoning === "string") {
-      choice.reasoning ??= new KeptText();
+      choice.reasoning ??= new KeptText(this.#maxTextBytes);
       choice.reasoning.append(reasoning);
     }
     if (Array.isArray(delta["tool_calls"])) foldToolCalls(choice.toolCalls, delta["tool_calls"]);
+    this.#begun ||=
+      Boolean(content) || (typeof reasoning === "string" && reasoning !== "") || choice.toolCalls.size > 0;
     if (typeof finishReason === "string") choice.finishReason = finishReason.slice(0, limits.maxNameChars);
   }
-}
-
-function hasText(text: KeptText | null): boolean {
-  return text !== null && !text.isEmpty;
 }
 
 /** Tool calls come in fragments: id and name first, then pieces of the arguments, told apart by `index`. */

@@ -6,37 +6,36 @@ export type AnswerDelta = Omit<Extract<JobEvent, { type: "delta" }>, "seq" | "ty
 /** What has been read of an answer's first choice. */
 export type AnswerText = Pick<Answer, "content" | "reasoning" | "toolCalls">;
 
-/** Tells an answer that grows in pieces, each beginning where the last one ended. */
+/** Tells an answer that grows in pieces, each beginning where the last one ended; what is told the answer drops. */
 export class AnswerCursor {
-  #content: number | null = null;
-  #reasoning: number | null = null;
-  readonly #toolCalls: { id: boolean; name: boolean; arguments: number }[] = [];
+  #content = false;
+  #reasoning = false;
+  readonly #toolCalls: { id: boolean; name: boolean }[] = [];
 
   /** What has been added since the last call; null when nothing has. */
-  advance(answer: AnswerText): AnswerDelta | null {
-    const { content, reasoning } = answer;
-    const toolCalls = answer.toolCalls.flatMap((call, index) => this.#toolCall(call, index) ?? []);
+  advance(answer: Pick<Answer, "take">): AnswerDelta | null {
+    const { content, reasoning, toolCalls: taken } = answer.take();
+    const toolCalls = taken.flatMap((call, index) => this.#toolCall(call, index) ?? []);
     const delta: AnswerDelta = {
-      ...(reasoning !== null &&
-        this.#reasoning !== reasoning.length && { reasoning: reasoning.slice(this.#reasoning ?? 0) }),
-      ...(content !== null && this.#content !== content.length && { content: content.slice(this.#content ?? 0) }),
+      // That there is a text is told even while it is empty.
+      ...(reasoning !== null && (reasoning !== "" || !this.#reasoning) && { reasoning }),
+      ...(content !== null && (content !== "" || !this.#content) && { content }),
       ...(toolCalls.length > 0 && { toolCalls }),
     };
-    this.#content = content?.length ?? null;
-    this.#reasoning = reasoning?.length ?? null;
+    this.#content ||= content !== null;
+    this.#reasoning ||= reasoning !== null;
     return Object.keys(delta).length > 0 ? delta : null;
   }
 
   #toolCall({ id, function: called }: FoldedToolCall, index: number): ToolCallDelta | null {
     const known = this.#toolCalls[index];
-    const told = known ?? { id: false, name: false, arguments: 0 };
     const delta: ToolCallDelta = {
       index,
-      ...(id !== "" && !told.id && { id }),
-      ...(called.name !== "" && !told.name && { name: called.name }),
-      ...(called.arguments.length > told.arguments && { arguments: called.arguments.slice(told.arguments) }),
+      ...(id !== "" && !known?.id && { id }),
+      ...(called.name !== "" && !known?.name && { name: called.name }),
+      ...(called.arguments !== "" && { arguments: called.arguments }),
     };
-    this.#toolCalls[index] = { id: id !== "", name: called.name !== "", arguments: called.arguments.length };
+    this.#toolCalls[index] = { id: id !== "", name: called.name !== "" };
     return known === undefined || Object.keys(delta).length > 1 ? delta : null;
   }
 }

@@ -1,4 +1,5 @@
 import { limits } from "../contract/limits.ts";
+import type { Channel } from "./relay.ts";
 
 type ReadResult = ReadableStreamReadResult<Uint8Array>;
 
@@ -21,25 +22,28 @@ function isNative(stream: ReadableStream<Uint8Array>): boolean {
 }
 
 /** Reads at least `min` bytes, fewer only at the stream's end; the DOM's types do not know of that. */
-type GulpReader = Pick<ReadableStreamBYOBReader, "cancel" | "releaseLock"> & {
+type GulpReader = Pick<ReadableStreamBYOBReader, "cancel"> & {
   read: (view: Uint8Array<ArrayBuffer>, options: { min: number }) => Promise<ReadResult>;
 };
 
 /** A part of a stream that is read in gulps, and a copy of it that still has what a gulp waits for. */
 type Gulps = {
-  stream: ReadableStream<Uint8Array>;
   reader: GulpReader;
   spare: ReadableStream<Uint8Array>;
-  /** Bytes taken from `stream` since the two were parted. */
+  /** Bytes read since the two were parted. */
   taken: number;
 };
+
+/** The runtime's own pipe, which JavaScript is not asked to work. */
+const { IdentityTransformStream } = globalThis as unknown as { IdentityTransformStream: new () => Channel };
 
 /**
  * Reads each chunk as it comes, until `limits.burstReads` of them have come, each within `limits.burstReadMs` on average:
  * every chunk costs an entry into JavaScript, so those of a burst are then gathered by the runtime and read
  * `limits.burstGulpBytes` at a time. A read that asks for so many cannot be taken back when fewer come. So the stream
- * is parted in two, and when nothing has come of a gulp for `limits.burstStallMs`, what it holds is read from the other
- * part; no byte is held back longer. The parts are parted anew every `limits.burstPartBytes`, so that no copy grows.
+ * is parted in two: one part is piped to where it is read from, and when nothing has come of a gulp for
+ * `limits.burstStallMs`, what it holds is read from the other one; no byte is held back longer. The stream is parted
+ * anew every `limits.burstPartBytes`, so that no copy grows.
  */
 class BurstReader implements ByteReader {
   #stream: ReadableStream<Uint8Array>;
@@ -74,6 +78,7 @@ class BurstReader implements ByteReader {
   }
 
   async #gulp(gulps: Gulps): Promise<ReadResult> {
+    if (gulps.taken >= limits.burstPartBytes) return this.#readSpare(gulps);
     const { promise: stall, resolve } = Promise.withResolvers<null>();
     const timer = setTimeout(resolve, limits.burstStallMs, null);
     const asked = gulps.reader.read(new Uint8Array(2 * limits.burstGulpBytes), { min: limits.burstGulpBytes });
@@ -83,7 +88,6 @@ class BurstReader implements ByteReader {
     // Stalled, ended or broken: the other part says which.
     if (!got || got.done) return this.#readSpare(gulps);
     gulps.taken += got.value.length;
-    if (gulps.taken >= limits.burstPartBytes) this.#partAgain(gulps);
     return got;
   }
 
@@ -131,15 +135,10 @@ class BurstReader implements ByteReader {
   #part(): void {
     this.#reads = 0;
     this.#reader.releaseLock();
-    const [stream, spare] = this.#stream.tee();
-    const reader = stream.getReader({ mode: "byob" }) as GulpReader;
-    this.#gulps = { stream, spare, reader, taken: 0 };
-  }
-
-  #partAgain({ reader, stream, spare }: Gulps): void {
-    spare.cancel().catch(() => {});
-    reader.releaseLock();
-    this.#stream = stream;
-    this.#part();
+    const [piped, spare] = this.#stream.tee();
+    const { readable, writable } = new IdentityTransformStream();
+    // However it ends, the reader is told, and looks at the spare part.
+    piped.pipeTo(writable).catch(() => {});
+    this.#gulps = { spare, reader: readable.getReader({ mode: "byob" }) as GulpReader, taken: 0 };
   }
 }

@@ -6,10 +6,11 @@ import { AppError } from "./errors.ts";
  */
 export function atPlace(thrown: unknown, places: Readonly<Record<string, string>>): unknown {
   if (!(thrown instanceof AppError) || thrown.param === null) return thrown;
+  const placeOf = (param: string) => Object.entries(places).find(([name]) => name === param)?.[1];
   const [first = "", ...rest] = thrown.param.split(".");
-  const place = Object.entries(places).find(([name]) => name === first)?.[1];
-  if (place === undefined || place === first) return thrown;
-  const param = [place, ...rest].join(".");
+  const place = placeOf(first);
+  const param = placeOf(thrown.param) ?? (place === undefined ? thrown.param : [place, ...rest].join("."));
+  if (param === thrown.param) return thrown;
   const message = thrown.message.replace(`${thrown.param}:`, `${param}:`);
   const { code, details, retryAfterSeconds, headers } = thrown;
   return new AppError(code, message, {

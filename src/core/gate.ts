@@ -16,6 +16,8 @@ export type GateOptions = {
   secrets: readonly string[];
   /** Of the model, for the cost in a usage chunk that the client did ask for. */
   price: Price | null;
+  /** Kept of each of the answer's texts; what can be stored when it is absent. */
+  maxTextBytes?: number;
 };
 
 /** What to write, and whether that was the end: `done` after `[DONE]`, or the error that takes its place. */
@@ -37,7 +39,7 @@ const errorEvent = /(?:^|[\r\n])event: ?error\s*(?:[\r\n]|$)/;
  * Looked at one by one: `[DONE]`, errors, usage, and everything until the first token (its time is on record).
  */
 export class StreamGate {
-  readonly answer = new Answer();
+  readonly answer: Answer;
   /** Called once, when the first token passes. */
   onFirstToken: () => void = () => {};
   readonly #options: GateOptions;
@@ -52,6 +54,7 @@ export class StreamGate {
 
   constructor(options: GateOptions) {
     this.#options = options;
+    this.answer = new Answer(options.maxTextBytes);
   }
 
   /** Whether an event that is no error has been seen: from then on there is something to answer with. */

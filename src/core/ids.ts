@@ -1,4 +1,5 @@
-import { decodeTime, monotonicFactory } from "ulidx";
+import { decodeTime, encodeTime, monotonicFactory } from "ulidx";
+import { hexOf } from "./digest.ts";
 
 export type IdPrefix =
   | "run"
@@ -17,6 +18,9 @@ export type IdPrefix =
 
 const ulid = monotonicFactory();
 
+/** Crockford's base 32, as in a ULID, lower case. */
+const digits = "0123456789abcdefghjkmnpqrstvwxyz";
+
 /** `PREFIX_` and a ULID in lower case: ordering by id is ordering by creation (to the ms, within one isolate exactly). */
 export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
   return `${prefix}_${ulid(nowMs).toLowerCase()}`;
@@ -26,4 +30,25 @@ export function newId(prefix: IdPrefix, nowMs: number = Date.now()): string {
 export function idTimeMs(id: string): number | null {
   const [, time] = /^[a-z]{3}_([0-7][0-9a-hjkmnp-tv-z]{25})$/.exec(id) ?? [];
   return time === undefined ? null : decodeTime(time.toUpperCase());
+}
+
+/** The same with 128 more random bits after the ULID, whose own ones count up within a millisecond: nobody guesses it. */
+export function newUnguessableId(prefix: IdPrefix, nowMs: number = Date.now()): string {
+  return newId(prefix, nowMs) + hexOf(crypto.getRandomValues(new Uint8Array(16)));
+}
+
+/**
+ * The same id whenever it is asked for: of this time, and of what `name` says in place of chance. 80 bits of SHA-256, as
+ * many as are random in other ids.
+ */
+export async function derivedId(prefix: IdPrefix, timeMs: number, name: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(name)));
+  let chance = "";
+  // 5 bytes are 8 digits of 5 bits.
+  for (const at of [0, 5]) {
+    let bits = 0n;
+    for (const byte of digest.subarray(at, at + 5)) bits = (bits << 8n) | BigInt(byte);
+    for (let shift = 35n; shift >= 0n; shift -= 5n) chance += digits[Number((bits >> shift) & 31n)];
+  }
+  return `${prefix}_${encodeTime(timeMs, 10).toLowerCase()}${chance}`;
 }

@@ -9,6 +9,7 @@ import type {
 import { limits } from "../contract/limits.ts";
 import type { Page } from "../contract/paging.ts";
 import type { Admit } from "./admission.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { idTimeMs, newId } from "./ids.ts";
@@ -24,6 +25,7 @@ export type BatchPorts = PreparePorts &
   Pick<BatchStore, "submitBatch" | "findBatchHolder" | "countBatch" | "listBatchResults"> & {
     batchObjects: BatchObjects;
     admit: Admit;
+    checkCallback: CheckCallback;
     log: (event: string, fields: Record<string, unknown>) => void;
     /** Milliseconds since the epoch. */
     now: () => number;
@@ -43,6 +45,7 @@ export function batchUseCases(ports: BatchPorts) {
 
   async function make(principal: Principal, input: SubmitBatchInput): Promise<MadeBatch> {
     await ports.admit(principal);
+    await ports.checkCallback(principal, input.callback);
     const batchId = newId("bat", ports.now());
     // The runs are found by the time in the batch's id.
     const nowMs = idTimeMs(batchId) ?? 0;

@@ -4,7 +4,8 @@ import { isObject } from "./json.ts";
 
 /**
  * A run that has ended, told from the run log: one delta and one `done`, numbered after what the watcher has seen. Where
- * the log keeps no contents, `done` alone, which says so: what the watcher has is all there is.
+ * the log keeps no contents, `done` alone, which says so: what the watcher has is all there is. An answer that the log
+ * holds cut says so too.
  */
 export function loggedEvents({ run, contents }: RunWithContents, afterSeq: number): JobEvent[] {
   const events: JobEvent[] = [];
@@ -14,8 +15,9 @@ export function loggedEvents({ run, contents }: RunWithContents, afterSeq: numbe
   if (afterSeq > 0) events.push({ seq: next(), type: "status", status: "running", attempt: run.attempts.length });
   const delta = deltaOf(contents);
   if (delta) events.push({ seq: next(), type: "delta", ...delta });
-  const { output } = contents;
-  events.push({ seq: next(), type: "done", run, ...(output !== undefined && { output }) });
+  const { output, answerCut } = contents;
+  const told = answerCut ? { answerCut } : output !== undefined && { output };
+  events.push({ seq: next(), type: "done", run, ...told });
   return events;
 }
 

@@ -50,8 +50,7 @@ export function jobRepeater(ports: RepeatPorts) {
   async function again(principal: Principal, { spec, request }: StoredJob, input: RetryJobInput): Promise<JobSpec> {
     const nowMs = ports.now();
     const isPublishable = principal.kind === "publishable";
-    const { priority, onInterrupt } = spec;
-    const terms = { priority, onInterrupt, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
+    const terms = { ...spec, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
     if (input.version === "same" || !request?.template) {
       if (isPublishable) await checkOffered(principal.projectId, spec.start);
       const { keyId, keepContents } = principal;

@@ -4,6 +4,7 @@ import { Answer } from "./answer.ts";
 import { AnswerCursor, type AnswerDelta } from "./answerDelta.ts";
 import { type AttemptPolicy, type Candidate, firstAnswer } from "./attempts.ts";
 import type { Circuits } from "./circuit.ts";
+import { deltaParts } from "./deltaParts.ts";
 import { AppError, toAppError } from "./errors.ts";
 import type { JobSpec } from "./jobSpec.ts";
 import { drain, type OpenedStream } from "./openStream.ts";
@@ -19,8 +20,10 @@ export type JobRunPorts = {
   circuits: Circuits;
   /** Puts on record the attempts so far; the last one is about to call its upstream. */
   recordAttempt: (attempts: readonly Attempt[]) => void;
-  /** Puts a piece of the answer on record and tells it to whoever watches. */
+  /** Puts a piece of the answer on record and tells it to whoever watches; throws when it is not on record. */
   tell: (delta: AnswerDelta) => void;
+  /** Keeps the job's owner alive for work that nobody waits for. */
+  background: (work: Promise<unknown>) => void;
   /** Milliseconds since the epoch. */
   now: () => number;
 };
@@ -35,12 +38,17 @@ export type JobRound = {
   stop: AbortSignal;
 };
 
+/** What happened in a round; the texts of its answer are what has been told. */
+export type RoundFacts = Omit<RunFacts, "answer"> & {
+  answer: Pick<Answer, "model" | "malformed" | "usage" | "finishReason" | "begun">;
+};
+
 /**
  * One round of a job: calls upstreams by the policy of a relay until one answers, and reads its stream to the end. What
- * arrives is told in pieces of `limits.jobDeltaChunks` chunks or `limits.jobDeltaMs`. Resolves with how it ended;
- * never rejects.
+ * arrives is told in pieces of `limits.jobDeltaChunks` chunks or `limits.jobDeltaMs`, and is not kept: a round whose
+ * answer cannot be told whole has failed. Resolves with how it ended; never rejects.
  */
-export function runJob(ports: JobRunPorts, round: JobRound): Promise<RunFacts> {
+export function runJob(ports: JobRunPorts, round: JobRound): Promise<RoundFacts> {
   return new RoundUnderWay(ports, round).run();
 }
 
@@ -61,6 +69,8 @@ class RoundUnderWay {
   /** Chunks that have arrived since the last piece was told, and when that was. */
   #untold = 0;
   #toldMs = 0;
+  /** What the answer has given up and is not on record yet. */
+  readonly #untoldParts: AnswerDelta[] = [];
   #moved = false;
 
   constructor(ports: JobRunPorts, round: JobRound) {
@@ -71,21 +81,22 @@ class RoundUnderWay {
     this.#beganMs = this.#elapsedMs();
   }
 
-  async run(): Promise<RunFacts> {
+  async run(): Promise<RoundFacts> {
     const ticker = setInterval(() => this.#tick(), limits.jobTickMs);
     try {
       const stream = await this.#open();
       const failure = await this.#read(stream);
       if (failure) throw failure;
-      await drain(stream.reader, limits.drainMs);
+      this.#tell();
+      this.#ports.background(drain(stream.reader, limits.drainMs));
       return this.#facts("succeeded", null);
     } catch (thrown) {
       const error = toAppError(this.#stop.aborted ? this.#stop.reason : thrown);
       this.#stream?.reader.cancel().catch(() => {});
+      this.#tryToTell();
       return error.code === "cancelled" ? this.#facts("cancelled", null) : this.#facts("failed", error);
     } finally {
       clearInterval(ticker);
-      this.#tell();
     }
   }
 
@@ -130,6 +141,7 @@ class RoundUnderWay {
     return call.stream({
       hideUsage: true,
       price: () => null,
+      maxTextBytes: limits.maxUpstreamBytes,
       onFirstToken: () => {
         this.#firstTokenMs = this.#elapsedMs();
       },
@@ -161,7 +173,7 @@ class RoundUnderWay {
     this.#moved = true;
     this.#untold++;
     // The first token is told at once: somebody waits for it.
-    if (this.#toldMs === 0 && this.#firstTokenMs !== null) this.#tell();
+    if (this.#toldMs === 0 && this.#firstTokenMs !== null) this.#tryToTell();
   }
 
   #tick(): void {
@@ -170,7 +182,7 @@ class RoundUnderWay {
     this.#moved = false;
     const sinceMs = now - this.#toldMs;
     const enough = this.#untold >= limits.jobDeltaChunks || sinceMs >= limits.jobDeltaMs;
-    if (this.#untold > 0 && sinceMs >= limits.jobTickMs && enough) this.#tell();
+    if (this.#untold > 0 && sinceMs >= limits.jobTickMs && enough) this.#tryToTell();
     if (!this.#abort.signal.aborted) this.#checkTimers(now);
   }
 
@@ -187,15 +199,30 @@ class RoundUnderWay {
     if (late) this.#abort.abort(late);
   }
 
+  /** Throws as the port does; what is not on record then comes first the next time. */
   #tell(): void {
-    if (!this.#stream || this.#untold === 0) return;
-    this.#untold = 0;
-    this.#toldMs = Math.max(1, this.#elapsedMs());
-    const delta = this.#cursor.advance(this.#stream.gate.settle());
-    if (delta) this.#ports.tell(delta);
+    if (!this.#stream) return;
+    if (this.#untold > 0) {
+      this.#untold = 0;
+      this.#toldMs = Math.max(1, this.#elapsedMs());
+      const delta = this.#cursor.advance(this.#stream.gate.settle());
+      if (delta) this.#untoldParts.push(...deltaParts(delta));
+    }
+    for (let part = this.#untoldParts[0]; part; part = this.#untoldParts[0]) {
+      this.#ports.tell(part);
+      this.#untoldParts.shift();
+    }
   }
 
-  #facts(status: "succeeded" | "failed" | "cancelled", error: AppError | null): RunFacts {
+  #tryToTell(): void {
+    try {
+      this.#tell();
+    } catch {
+      // It is told with what comes next; what cannot be told at the end fails the round there.
+    }
+  }
+
+  #facts(status: "succeeded" | "failed" | "cancelled", error: AppError | null): RoundFacts {
     const totalMs = this.#elapsedMs();
     const last = this.#attempts.at(-1);
     // One that failed before it opened is noted already.

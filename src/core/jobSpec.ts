@@ -1,4 +1,5 @@
 import type { JsonObject } from "../contract/chat.ts";
+import type { Callback } from "../contract/endpoints.ts";
 import type { OnInterrupt, SubmitJobInput } from "../contract/jobs.ts";
 import { limits } from "../contract/limits.ts";
 import type { Variables } from "../contract/templates.ts";
@@ -29,6 +30,8 @@ export type JobSpec = {
   runAtMs: number;
   deadlineAtMs: number;
   onInterrupt: OnInterrupt;
+  /** Told of its end beside the endpoints that listen for that. */
+  callback?: Callback;
 };
 
 /** A job as it is stored: its spec, and the request by which its template can be rendered again; null without one. */
@@ -40,10 +43,14 @@ export type JobTerms = {
   /** From the moment it may start. */
   deadlineMs: number;
   onInterrupt: OnInterrupt;
+  callback?: Callback | undefined;
 };
 
 /** How a caller asks for a job to be run. */
-export type JobOptions = Pick<SubmitJobInput, "priority" | "delayMs" | "runAt" | "deadlineMs" | "onInterrupt">;
+export type JobOptions = Pick<
+  SubmitJobInput,
+  "priority" | "delayMs" | "runAt" | "deadlineMs" | "onInterrupt" | "callback"
+>;
 
 export function termsOf(input: JobOptions, nowMs: number): JobTerms {
   const asked = input.runAt === undefined ? nowMs + (input.delayMs ?? 0) : Date.parse(input.runAt);
@@ -52,13 +59,13 @@ export function termsOf(input: JobOptions, nowMs: number): JobTerms {
     throw new AppError("invalid_request", `runAt: at most ${limits.maxJobDelayMs / 86_400_000} days ahead`, {
       param: "runAt",
     });
-  const { priority, deadlineMs = limits.jobDeadlineMs, onInterrupt } = input;
-  return { priority, runAtMs, deadlineMs, onInterrupt };
+  const { priority, deadlineMs = limits.jobDeadlineMs, onInterrupt, callback } = input;
+  return { priority, runAtMs, deadlineMs, onInterrupt, callback };
 }
 
 export function specOf(principal: Principal, prepared: Prepared, terms: JobTerms): JobSpec {
   const { start, candidates, body, timeouts, variables, outputSchema } = prepared;
-  const { priority, runAtMs, deadlineMs, onInterrupt } = terms;
+  const { priority, runAtMs, deadlineMs, onInterrupt, callback } = terms;
   return {
     start,
     models: candidates.map(({ model }) => model),
@@ -72,6 +79,7 @@ export function specOf(principal: Principal, prepared: Prepared, terms: JobTerms
     runAtMs,
     deadlineAtMs: runAtMs + deadlineMs,
     onInterrupt,
+    ...(callback && { callback }),
   };
 }
 

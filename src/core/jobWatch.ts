@@ -81,11 +81,12 @@ async function* eventsOf(stream: ReadableStream<Uint8Array>, signal: AbortSignal
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
-      text += decoder.decode(value, { stream: true });
-      const end = text.lastIndexOf("\n");
-      if (end < 0) continue;
-      for (const line of text.slice(0, end).split("\n")) yield JSON.parse(line) as JobEvent;
-      text = text.slice(end + 1);
+      const piece = decoder.decode(value, { stream: true });
+      // Looked for in the piece alone: a line may be long, and come in many.
+      const end = piece.lastIndexOf("\n");
+      const lines = end < 0 ? [] : (text + piece.slice(0, end)).split("\n");
+      text = end < 0 ? text + piece : piece.slice(end + 1);
+      for (const line of lines) yield JSON.parse(line) as JobEvent;
     }
     whole = true;
   } finally {

@@ -11,7 +11,7 @@ import type {
 } from "../contract/jobs.ts";
 import type { RunWithContents } from "../contract/runs.ts";
 import type { AdmissionHeaders, Admit } from "./admission.ts";
-import { ToldAnswer } from "./answerDelta.ts";
+import type { CheckCallback } from "./callbacks.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
@@ -21,6 +21,7 @@ import { framesOf } from "./jobFrames.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
 import { jobRepeater } from "./jobRepeat.ts";
+import { resultOf } from "./jobResult.ts";
 import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import { isRefusal, type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
@@ -33,6 +34,7 @@ export type JobPorts = PreparePorts &
     objects: JobObjects;
     findRun: FindRun;
     admit: Admit;
+    checkCallback: CheckCallback;
     log: (event: string, fields: Record<string, unknown>) => void;
     /** Milliseconds since the epoch. */
     now: () => number;
@@ -162,6 +164,7 @@ export function jobUseCases(ports: JobPorts) {
     return accept(principal, { key, canonical }, async () => {
       const headers = await ports.admit(principal);
       if (principal.kind === "publishable") checkPublishable(options);
+      await ports.checkCallback(principal, options.callback);
       const request = { ...asked.request, stream: true };
       const terms = termsOf(options, ports.now());
       const spec = specOf(principal, await prepare(ports, principal, request), terms);
@@ -247,34 +250,11 @@ export type JobUseCases = ReturnType<typeof jobUseCases>;
 
 /** Its holder must not push itself before the project's own jobs, nor fill the queue for days. */
 function checkPublishable(input: JobOptions): void {
-  const refuse = (param: string) =>
-    new AppError("forbidden", `${param}: a publishable key's jobs run as soon as they can`, { param });
+  const refuse = (param: string) => new AppError("forbidden", `${param}: not for a publishable key's jobs`, { param });
   if (input.priority !== 0) throw refuse("priority");
   if (input.delayMs !== undefined) throw refuse("delayMs");
   if (input.runAt !== undefined) throw refuse("runAt");
-}
-
-async function resultOf(runId: string, events: AsyncIterable<JobEvent>): Promise<JobResult> {
-  const answer = new ToldAnswer();
-  let status: JobResult["status"] = "queued";
-  let end: Extract<JobEvent, { type: "done" }> | null = null;
-  for await (const event of events) {
-    answer.add(event);
-    if (event.type === "status") status = event.status === "queued" ? "queued" : "running";
-    if (event.type === "done") end = event;
-  }
-  const { content, reasoning, toolCalls } = answer;
-  return {
-    runId,
-    status: end?.run.status ?? status,
-    content,
-    reasoning,
-    toolCalls: toolCalls.map(({ id, function: called }) => ({ id, ...called })),
-    ...(end?.output !== undefined && { output: end.output }),
-    ...(end?.outputInvalid && { outputInvalid: end.outputInvalid }),
-    ...(end?.answerKept === false && { answerKept: false }),
-    run: end?.run ?? null,
-  };
+  if (input.callback !== undefined) throw refuse("callback");
 }
 
 function unreachable(): AppError {

@@ -37,7 +37,8 @@ const refuseUnsafeNumber: SourceReviver = (key, value, { source }) => {
   return value;
 };
 
-function checkDepth(text: string): void {
+/** Throws `invalid_request` for JSON text that is nested deeper than `limits.maxJsonDepth`. */
+export function checkDepth(text: string): void {
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {

@@ -11,20 +11,25 @@ type Block = { bytes: Uint8Array; packed: boolean };
 
 /**
  * A text that comes in pieces, kept as UTF-8 outside the JavaScript heap: as strings, the answers of many long streams
- * would take several times their size until the collector gets to them. Once `limits.maxStoredAnswerBytes` are kept,
- * further pieces are dropped; a text that comes in one piece is kept whole, as it is.
+ * would take several times their size until the collector gets to them. Once `maxBytes` are kept, further pieces are
+ * dropped; a text that comes in one piece is kept whole, as it is.
  */
 export class KeptText {
+  readonly #maxBytes: number;
   /** The only piece so far. */
   #single = "";
   /** What is before the last block, each of whole characters; the large ones are packed. */
-  readonly #full: Block[] = [];
+  #full: Block[] = [];
   #last: Uint8Array<ArrayBuffer> = new Uint8Array(0);
   /** Bytes of the last block that hold text. */
   #used = 0;
   #bytes = 0;
   /** The first half of a surrogate pair, whose second one is in the next piece. */
   #half = "";
+
+  constructor(maxBytes: number = limits.maxStoredAnswerBytes) {
+    this.#maxBytes = maxBytes;
+  }
 
   append(piece: string): void {
     if (this.isEmpty) this.#single = piece;
@@ -44,8 +49,19 @@ export class KeptText {
     return this.#single + texts.join("") + decoder.decode(this.#last.subarray(0, this.#used)) + this.#half;
   }
 
+  /** The text so far, which is not kept from then on. */
+  take(): string {
+    const text = this.toString();
+    this.#single = "";
+    this.#half = "";
+    this.#full = [];
+    this.#used = 0;
+    this.#bytes = 0;
+    return text;
+  }
+
   #keep(piece: string): void {
-    if (this.#bytes >= limits.maxStoredAnswerBytes) return;
+    if (this.#bytes >= this.#maxBytes) return;
     let text = this.#half + piece;
     this.#half = /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
     if (this.#half) text = text.slice(0, -1);

@@ -44,7 +44,8 @@ export class OpenaiRunEvents {
       case "delta":
         return this.#delta(event);
       case "done": {
-        const end = event.answerKept === false ? this.#gone(event) : this.end(event.run, event.seq);
+        const whole = event.answerKept !== false && !event.answerCut;
+        const end = whole ? this.end(event.run, event.seq) : this.#gone(event);
         this.#seq = event.seq;
         return end;
       }
@@ -64,9 +65,9 @@ export class OpenaiRunEvents {
     return `${sse(finish, this.#seq)}${usageChunk}id: ${seq}\ndata: [DONE]\n\n`;
   }
 
-  /** An end that looks whole would tell of an empty answer. */
-  #gone({ run, seq }: Extract<JobEvent, { type: "done" }>): string {
-    const error = runError(run) ?? errorEnvelope(notKept()).error;
+  /** An end that looks whole would tell of an empty answer, or of one that is cut as if it were not. */
+  #gone({ run, seq, answerCut }: Extract<JobEvent, { type: "done" }>): string {
+    const error = runError(run) ?? errorEnvelope(notKept(answerCut)).error;
     return sse({ id: this.#runId, status: run.status, error }, seq);
   }
 
@@ -110,8 +111,9 @@ export class OpenaiRunEvents {
   }
 }
 
-function notKept(): AppError {
-  return new AppError("not_found", "The answer of this run is not kept any more.");
+function notKept(cut: true | undefined): AppError {
+  const what = cut ? "The rest of the answer of this run" : "The answer of this run";
+  return new AppError("not_found", `${what} is not kept any more.`);
 }
 
 function openaiToolCall({ index, id, name, arguments: piece = "" }: ToolCallDelta): JsonObject {

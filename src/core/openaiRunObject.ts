@@ -6,7 +6,7 @@ import { type Run, settledStatuses } from "../contract/runs.ts";
 import type { AcceptedJob } from "./jobs.ts";
 
 /** What has been told of a run's answer, in the shape of `jobs.result`. */
-export type RunAnswer = Pick<JobResult, "content" | "reasoning" | "toolCalls" | "answerKept">;
+export type RunAnswer = Pick<JobResult, "content" | "reasoning" | "toolCalls" | "answerKept" | "answerCut">;
 
 export function isSettled({ status }: Pick<Run, "status">): boolean {
   return settledStatuses.some((settled) => settled === status);
@@ -40,6 +40,7 @@ export function runObject(run: Run, answer: RunAnswer): RunObject {
     status: run.status,
     model: run.modelAsked,
     answer: completionOf(run, answer),
+    ...(answer.answerCut && { answer_cut: true as const }),
     error: runError(run),
     usage: openaiUsage(run),
     attempts: run.attempts.map(({ startedMs: started_ms, endedMs: ended_ms, ...attempt }) => ({
@@ -53,7 +54,8 @@ export function runObject(run: Run, answer: RunAnswer): RunObject {
 }
 
 /** A run's answer as a `chat.completion`, with `finish_reason` null where it is not whole; null where there is none. */
-function completionOf(run: Run, { content, reasoning, toolCalls, answerKept }: RunAnswer): JsonObject | null {
+function completionOf(run: Run, answer: RunAnswer): JsonObject | null {
+  const { content, reasoning, toolCalls, answerKept, answerCut } = answer;
   if (answerKept === false) return null;
   const nothing = content === null && reasoning === null && toolCalls.length === 0;
   if (nothing && run.status !== "succeeded") return null;
@@ -70,7 +72,7 @@ function completionOf(run: Run, { content, reasoning, toolCalls, answerKept }: R
     object: "chat.completion",
     created: seconds(run.createdAt),
     model: run.modelAnswered ?? run.modelAsked,
-    choices: [{ index: 0, message, finish_reason: run.finishReason, logprobs: null }],
+    choices: [{ index: 0, message, finish_reason: answerCut ? null : run.finishReason, logprobs: null }],
     usage: openaiUsage(run),
   };
 }

@@ -33,6 +33,7 @@ const places = {
   deadlineMs: "deadline_ms",
   onInterrupt: "on_interrupt",
   runId: "id",
+  "callback.endpointId": "callback.endpoint_id",
 };
 
 /** Runs in OpenAI's shapes: jobs by `background`, and looking at any run of one's own. Errors as for the jobs. */
@@ -84,13 +85,14 @@ export function openaiRunUseCases({ jobs, findRun, findModelAsked }: OpenaiRunPo
       body: BackgroundChatRequest,
       key: string | null,
     ): Promise<{ run: RunObject; headers: AdmissionHeaders }> {
-      const { background: _, priority, delay_ms, run_at, deadline_ms, on_interrupt, ...chat } = body;
+      const { background: _, priority, delay_ms, run_at, deadline_ms, on_interrupt, callback, ...chat } = body;
       const options = {
         priority,
         delayMs: delay_ms,
         runAt: run_at,
         deadlineMs: deadline_ms,
         onInterrupt: on_interrupt,
+        ...(callback && { callback: { endpointId: callback.endpoint_id, events: callback.events } }),
       };
       const asked = {
         request: fromChatRequest(chat),

@@ -9,10 +9,9 @@ const fence = /^```(?:json)?\s*\n([\s\S]*?)\n?```$/;
 
 /** Reads `content` as JSON and checks it; never throws, as the answer has been given and paid for. */
 export function readOutput(schema: JsonObject, content: string | null): Output {
-  const text = (content ?? "").trim();
   let value: unknown;
   try {
-    value = JSON.parse(fence.exec(text)?.[1] ?? text);
+    value = parsedAnswer(content);
   } catch {
     return { valid: false, message: "the answer is not JSON", path: "" };
   }
@@ -21,6 +20,12 @@ export function readOutput(schema: JsonObject, content: string | null): Output {
   } catch {
     return { valid: false, message: "the answer cannot be checked against the schema", path: "" };
   }
+}
+
+/** The JSON that an answer is; throws a SyntaxError when it is none. */
+export function parsedAnswer(content: string | null): unknown {
+  const text = (content ?? "").trim();
+  return JSON.parse(fence.exec(text)?.[1] ?? text);
 }
 
 function checked(schema: JsonObject, value: unknown): Output {

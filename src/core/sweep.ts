@@ -30,8 +30,12 @@ export type SweepStore = {
   pruneIdempotency: (expiredBeforeMs: number, limit: number) => Promise<number>;
 };
 
+/** Drops the payloads of received events whose retention is over. */
+export type PruneEvents = (nowMs: number, limit: number) => Promise<number>;
+
 export type SweepPorts = SweepStore &
   Pick<JobStore, "findStoredJob"> & {
+    pruneEvents: PruneEvents;
     startJob: JobObjects["start"];
     /** Those of the jobs that call upstreams or wait for their turn, as far as the project's gate knows. */
     findGatedJobs: (projectId: string, runIds: readonly string[]) => Promise<readonly string[]>;
@@ -44,7 +48,13 @@ export type SweepPorts = SweepStore &
   };
 
 /** How many of a kind one sweep has dealt with. */
-export type Swept = { jobsStarted: number; relaysClosed: number; contentsPruned: number; keysPruned: number };
+export type Swept = {
+  jobsStarted: number;
+  relaysClosed: number;
+  contentsPruned: number;
+  keysPruned: number;
+  eventsPruned: number;
+};
 
 /**
  * One sweep: repairs what its owner left behind, and drops what has expired. Bounded in each kind; the next sweep goes
@@ -58,12 +68,13 @@ export async function sweep(ports: SweepPorts): Promise<Swept> {
       ports.log("sweep_failed", { what, cause });
       return otherwise;
     });
-  const [live, contentsPruned, keysPruned] = await Promise.all([
+  const [live, contentsPruned, keysPruned, eventsPruned] = await Promise.all([
     either("runs", sweepLiveRuns(ports, nowMs), { jobsStarted: 0, relaysClosed: 0 }),
     either("contents", ports.pruneContents(nowMs, limits.sweepRows), 0),
     either("idempotency", ports.pruneIdempotency(nowMs - limits.sweepAfterMs, limits.sweepRows), 0),
+    either("events", ports.pruneEvents(nowMs, limits.sweepRows), 0),
   ]);
-  const swept = { ...live, contentsPruned, keysPruned };
+  const swept = { ...live, contentsPruned, keysPruned, eventsPruned };
   if (Object.values(swept).some((count) => count > 0)) ports.log("swept", swept);
   return swept;
 }
@@ -93,7 +104,7 @@ async function jobsToStart(
 ): Promise<{ starting: OldLiveRun[]; cursor: string | null }> {
   // In their order, which is that of their projects.
   const byProject = [...Map.groupBy(late, ({ projectId }) => projectId)];
-  const asked = byProject.slice(0, limits.sweepGates);
+  const asked = byProject.slice(0, limits.sweepStarts);
   const unknown = (await Promise.all(asked.map(([projectId, jobs]) => unknownToGate(ports, projectId, jobs)))).flat();
   const starting = unknown.slice(0, limits.sweepStarts);
   if (starting.length < unknown.length) return { starting, cursor: starting.at(-1)?.cursor ?? null };

@@ -21,7 +21,7 @@ export function checkedBaseUrl(text: string, allowLoopback: boolean): string {
 }
 
 /** `hostname` as the URL parser leaves it: IPv4 in whatever notation is dotted decimal by then. */
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   const name = hostname.replace(/\.$/, "");
   return name === "localhost" || name.endsWith(".localhost") || /^127(?:\.\d+){3}$/.test(name) || name === "[::1]";
 }

@@ -26,6 +26,8 @@ export type StreamAttemptOptions = {
   /** Of the model, for the cost in a usage chunk. */
   price: () => Price | null | Promise<Price | null>;
   onFirstToken: () => void;
+  /** See `GateOptions`. */
+  maxTextBytes?: number;
 };
 
 /** One call of one upstream: its own end, by a timer of its own, or with the run it belongs to. */
@@ -58,10 +60,10 @@ export class UpstreamAttempt {
   }
 
   /** The answer's stream, opened: its first event has been seen. The price is asked for once headers are in. */
-  async stream({ hideUsage, price, onFirstToken }: StreamAttemptOptions): Promise<OpenedStream> {
+  async stream({ price, ...asked }: StreamAttemptOptions): Promise<OpenedStream> {
     const body = await streamOf(await this.headers());
     const { secrets } = this.#candidate.route;
-    const options = { hideUsage, price: await price(), secrets, onFirstToken, signal: this.#signal };
+    const options = { ...asked, price: await price(), secrets, signal: this.#signal };
     return this.#within(this.#call.timeouts.firstTokenMs, "The upstream sent no token in time.", () =>
       openStream(body, options),
     );

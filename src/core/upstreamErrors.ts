@@ -65,12 +65,16 @@ function statusIn({ code, type }: Reported): number {
 }
 
 /** Seconds from a Retry-After header (seconds or a date), capped; null when it says nothing usable. */
-export function readRetryAfter(header: string | null, nowMs = Date.now()): number | null {
+export function readRetryAfter(
+  header: string | null,
+  nowMs = Date.now(),
+  maxSeconds: number = limits.maxRetryAfterSeconds,
+): number | null {
   if (!header) return null;
   const text = header.trim();
   const seconds = /^\d+$/.test(text) ? Number(text) : Math.ceil((Date.parse(text) - nowMs) / 1000);
   if (!Number.isFinite(seconds) || seconds < 0) return null;
-  return Math.min(seconds, limits.maxRetryAfterSeconds);
+  return Math.min(seconds, maxSeconds);
 }
 
 function parseObject(text: string): JsonObject {

@@ -1,4 +1,8 @@
 import type { AdmittedCompletions } from "./admission.ts";
+import type { DeliveryUseCases } from "./deliveries.ts";
+import type { EndpointUseCases } from "./endpoints.ts";
+import type { EventUseCases } from "./events.ts";
+import type { HookUseCases } from "./hooks.ts";
 import type { IdempotencyUseCases } from "./idempotency.ts";
 import type { BatchUseCases } from "./jobBatches.ts";
 import type { JobUseCases } from "./jobs.ts";
@@ -7,6 +11,7 @@ import type { ModelUseCases } from "./models.ts";
 import type { OpenaiRunUseCases } from "./openaiRuns.ts";
 import type { RunUseCases } from "./runs.ts";
 import type { TemplateUseCases } from "./templates.ts";
+import type { TriggerUseCases } from "./triggers.ts";
 import type { UpstreamUseCases } from "./upstreamUseCases.ts";
 
 /** Everything a door can ask for; `api/context.ts` binds it to storage and upstreams once per request. */
@@ -21,5 +26,11 @@ export interface UseCases {
   runs: RunUseCases;
   models: ModelUseCases;
   upstreams: UpstreamUseCases;
+  triggers: TriggerUseCases;
+  /** What triggers have received. */
+  events: EventUseCases;
+  hooks: HookUseCases;
   keys: KeyUseCases;
+  endpoints: EndpointUseCases;
+  deliveries: DeliveryUseCases;
 }

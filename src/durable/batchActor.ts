@@ -1,12 +1,16 @@
 import { DurableObject } from "cloudflare:workers";
+import type { Callback } from "../contract/endpoints.ts";
 import { limits } from "../contract/limits.ts";
 import type { Batch, BatchJob, BatchSlice } from "../core/jobBatchPorts.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
 import { database } from "../store/db.ts";
+import { endpointStore } from "../store/endpoints.ts";
 import { batchStore } from "../store/jobBatches.ts";
 import { Backoff } from "./backoff.ts";
+import { BatchEnd } from "./batchEnd.ts";
 import type { JobActor } from "./jobActor.ts";
+import { acceptNotices } from "./jobBindings.ts";
 import { callObject } from "./objectCall.ts";
 
 /** What is being done to a batch's jobs, and how far it has come. */
@@ -21,15 +25,24 @@ type Walk = {
 
 /**
  * One batch, addressed by its id: starts its jobs, or cancels them, a slice at each alarm, so that a batch outlives its
- * callers and no invocation makes more calls than it may. The jobs are on record in D1 and know nothing of it; it holds
- * how far it has come, and nothing once it is through. All methods may be repeated.
+ * callers and no invocation makes more calls than it may. The jobs are on record in D1; it holds how far it has come, and
+ * nothing once it is through. Where endpoints are told of the batch's end, its jobs tell it of theirs. All methods may be
+ * repeated.
  */
 export class BatchActor extends DurableObject<Env> {
   readonly #reading: Backoff;
+  readonly #end: BatchEnd;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#reading = new Backoff(ctx.storage, "reading");
+    const db = database(env.DB);
+    const { findListeners } = endpointStore(db);
+    this.#end = new BatchEnd(ctx.storage.kv, {
+      countBatch: batchStore(db).countBatch,
+      findListeners,
+      acceptNotices: acceptNotices(env),
+    });
   }
 
   /** See `BatchObjects.arm`. */
@@ -47,15 +60,36 @@ export class BatchActor extends DurableObject<Env> {
     if (this.#walk?.task !== "cancel") await this.#go(cancelling(batch), 0);
   }
 
+  /** A job of the batch has ended, and D1 shows it: endpoints are to know when all have. */
+  async ended(batch: Batch, callback: Callback | undefined): Promise<void> {
+    if (this.#end.jobEnded(batch, callback)) await this.ctx.storage.setAlarm(Date.now());
+  }
+
   override async alarm(): Promise<void> {
     const walk = this.#walk;
-    if (!walk) return;
+    if (walk) await this.#walkOn(walk);
+    await this.#tellEnd();
+  }
+
+  async #walkOn(walk: Walk): Promise<void> {
     try {
       await this.#step(walk);
     } catch (cause) {
       log("batch_stumbled", { ...walk.batch, cause });
       // The platform's own repetitions of an alarm are bounded.
       await this.ctx.storage.setAlarm(Date.now() + this.#reading.failed());
+    }
+  }
+
+  async #tellEnd(): Promise<void> {
+    try {
+      const keptUntilMs = await this.#end.advance(Date.now());
+      if (this.#walk) return;
+      if (this.#end.isOver(Date.now())) await this.ctx.storage.deleteAll();
+      else if (keptUntilMs !== null) await this.ctx.storage.setAlarm(keptUntilMs);
+    } catch (cause) {
+      log("batch_end_not_told", { batchId: this.ctx.id.name, cause });
+      await this.ctx.storage.setAlarm(Date.now() + limits.recordPauseMs);
     }
   }
 
@@ -68,7 +102,7 @@ export class BatchActor extends DurableObject<Env> {
     // A cancel that came meanwhile has begun a walk of its own.
     if (!isSame(this.#walk, walk)) return;
     const next = following({ ...walk, missed: walk.missed || failure !== undefined }, jobs);
-    if (!next) await this.ctx.storage.deleteAll();
+    if (!next) this.ctx.storage.kv.delete("walk");
     else await this.#go(next, next.rounds > walk.rounds ? pauseMs(next.rounds) : 0);
   }
 

@@ -54,7 +54,7 @@ export class JobActor extends DurableObject<Env> {
       this.#told();
       return this.#go();
     }
-    const forgotten = this.#log.state?.recorded;
+    const forgotten = this.#log.state?.filed;
     if (forgotten) this.#log.unrecorded(spec);
     if (forgotten || !this.#taken) this.#go();
   }
@@ -72,7 +72,8 @@ export class JobActor extends DurableObject<Env> {
     if (!this.#log.admits(reader)) return;
     // Its end may be in D1 while the object is about to note that.
     if (this.#log.state?.end) await this.#work;
-    if (this.#log.state?.recorded) await this.#clear();
+    // What endpoints have not been told of it by then they are not told any more.
+    if (this.#log.state?.filed) await this.#clear();
   }
 
   /** See `JobObjects.watch`. */

@@ -1,15 +1,20 @@
+import type { Callback } from "../contract/endpoints.ts";
 import type { Price } from "../contract/models.ts";
 import type { AttemptPolicy } from "../core/attempts.ts";
 import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
+import type { FindListeners } from "../core/endpointPorts.ts";
+import type { Batch } from "../core/jobBatchPorts.ts";
 import type { JobSlots } from "../core/jobSlots.ts";
 import { modelUseCases, type ProjectPrices } from "../core/models.ts";
 import { findOwnUpstreams, sizeOfUpstreams } from "../core/ownUpstreams.ts";
 import type { SettleRun } from "../core/runRecord.ts";
 import { noSecretBox, secretBox } from "../core/secretBox.ts";
+import type { AcceptNotices } from "../core/telling.ts";
 import type { CallUpstream, RouteModel } from "../core/upstreams.ts";
 import { type Env, settingsOf } from "../env.ts";
 import { database } from "../store/db.ts";
+import { endpointStore } from "../store/endpoints.ts";
 import { jobStore } from "../store/jobs.ts";
 import { modelStore } from "../store/models.ts";
 import { settleRunAlone } from "../store/runs.ts";
@@ -18,6 +23,8 @@ import { catalogue } from "../upstream/catalogue.ts";
 import { callUpstream } from "../upstream/chat.ts";
 import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
+import type { BatchActor } from "./batchActor.ts";
+import type { EndpointActor } from "./endpointActor.ts";
 import { callObject } from "./objectCall.ts";
 import type { ProjectGate } from "./projectGate.ts";
 
@@ -32,6 +39,10 @@ export type JobBindings = {
   markRunning: (projectId: string, runId: string) => Promise<void>;
   forgetSpec: (projectId: string, runId: string) => Promise<void>;
   slotsOf: (projectId: string) => JobSlots;
+  findListeners: FindListeners;
+  acceptNotices: AcceptNotices;
+  /** See `BatchActor.ended`. */
+  tellBatch: (batch: Batch, callback: Callback | undefined) => Promise<void>;
 };
 
 /** What this isolate remembers of D1 and of its upstreams' health, for all its jobs. */
@@ -55,6 +66,7 @@ export function jobBindings(env: Env): JobBindings {
     now: Date.now,
   });
   const { markRunning, forgetSpec } = jobStore(db);
+  const batches = env.BATCHES as DurableObjectNamespace<BatchActor>;
   return {
     routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
     callUpstream: callUpstream(simulatorFetch, (request) => fetch(request)),
@@ -69,6 +81,9 @@ export function jobBindings(env: Env): JobBindings {
     markRunning,
     forgetSpec,
     slotsOf: (projectId) => projectSlots(env.GATES, projectId),
+    findListeners: endpointStore(db).findListeners,
+    acceptNotices: acceptNotices(env),
+    tellBatch: (batch, callback) => batches.get(batches.idFromName(batch.batchId)).ended(batch, callback),
   };
 }
 
@@ -80,4 +95,11 @@ function projectSlots(namespace: DurableObjectNamespace, projectId: string): Job
     renewSlot: (runId) => callObject(() => gate().renewSlot(runId)),
     releaseSlot: (runId) => callObject(() => gate().releaseSlot(runId)),
   };
+}
+
+/** Hands messages over to endpoints' objects. */
+export function acceptNotices(env: Env): AcceptNotices {
+  const endpoints = env.ENDPOINTS as DurableObjectNamespace<EndpointActor>;
+  return (owner, notices, keptMs) =>
+    endpoints.get(endpoints.idFromName(owner.endpointId)).accept(owner, notices, keptMs);
 }

@@ -2,7 +2,7 @@ import { limits } from "../contract/limits.ts";
 import type { Attempt, SettledStatus } from "../contract/runs.ts";
 import type { Candidate } from "../core/attempts.ts";
 import { AppError, toAppError } from "../core/errors.ts";
-import { factsApart, waitAfter, withLostAttempt } from "../core/jobEnd.ts";
+import { factsApart, factsOf, toldOutput, waitAfter, withLostAttempt } from "../core/jobEnd.ts";
 import { type JobRound, runJob } from "../core/jobRun.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
 import { findCandidates } from "../core/prepare.ts";
@@ -176,6 +176,7 @@ export class JobDriver {
         {
           ...bindings,
           policy,
+          background,
           recordAttempt: (attempts) => {
             jobLog.running(attempts);
             background(watchers.tell());
@@ -188,8 +189,9 @@ export class JobDriver {
         },
         { spec, candidates, past, stop: round.signal },
       );
+      if (facts.error?.code === "internal") log("job_failed_here", { runId: spec.start.id, cause: facts.error });
       const waitMs = waitAfter(facts, spec.deadlineAtMs - Date.now());
-      if (waitMs === null) await this.#settle(spec, facts);
+      if (waitMs === null) await this.#settle(spec, factsOf(facts, jobLog.answer()));
       else {
         const retryAtMs = Date.now() + waitMs;
         jobLog.waiting(facts.attempts, retryAtMs);
@@ -225,11 +227,7 @@ export class JobDriver {
     const { log: jobLog, watchers, bindings, background } = this.#parts;
     const { outcome, output } = await runEnd({ ...bindings, log }, spec, facts);
     const run = runSummary(spec.start, outcome);
-    const told = {
-      ...(output?.valid && { output: output.value }),
-      ...(output && !output.valid && { outputInvalid: { message: output.message, path: output.path } }),
-    };
-    jobLog.done({ run, ...told }, { outcome, output, endedAtMs: Date.now() });
+    jobLog.done({ run, ...toldOutput(output) }, { outcome, endedAtMs: Date.now() });
     background(watchers.tell());
     background(this.#freeSlot(spec));
   }

@@ -4,7 +4,6 @@ import type { Attempt } from "../contract/runs.ts";
 import { type AnswerDelta, ToldAnswer } from "../core/answerDelta.ts";
 import type { JobReader } from "../core/jobPorts.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
-import type { Output } from "../core/output.ts";
 import type { RunOutcome } from "../core/runRecord.ts";
 
 type Unnumbered<Event> = Event extends unknown ? Omit<Event, "seq"> : never;
@@ -14,8 +13,8 @@ type DoneEvent = Extract<JobEvent, { type: "done" }>;
 /** What goes with an event and is no watcher's business. */
 type Aside = { attempts?: readonly Attempt[]; retryAtMs?: number; end?: JobEnd };
 
-/** How the job ended, as its record in D1 will say; kept until that holds. */
-export type JobEnd = { outcome: RunOutcome; output: Output | null; endedAtMs: number };
+/** How the job ended, as its record in D1 will say; kept until that holds. The output is in the event. */
+export type JobEnd = { outcome: RunOutcome; endedAtMs: number };
 
 export type JobState = {
   owner: { projectId: string; keyId: string };
@@ -24,14 +23,16 @@ export type JobState = {
   attempts: readonly Attempt[];
   /** When the next round may begin; null when it need not wait. */
   retryAtMs: number | null;
-  end: JobEnd | null;
+  end: (JobEnd & Pick<DoneEvent, "output">) | null;
   /** Whether D1 holds the end. */
+  filed: boolean;
+  /** Whether D1 holds the end and the endpoints that are told of it have it: nothing is left to do. */
   recorded: boolean;
 };
 
 /**
  * A job's log in its object's SQLite: events as the lines that watchers get, numbered from 1, and the spec until the
- * job's end is on record in D1. It alone says what state the job is in; all writes are synchronous, so that looking and
+ * job's end is on record in D1 and with its endpoints; what these are told is in the event that ends the job. It alone says what state the job is in; all writes are synchronous, so that looking and
  * writing are one step. An object that never held a job has no table.
  */
 export class JobLog {
@@ -49,7 +50,7 @@ export class JobLog {
     return this.#state;
   }
 
-  /** Null once the job's end is on record. */
+  /** Null once nothing is left to do for the job. */
   spec(): JobSpec | null {
     const [row] = this.#rows<{ spec: string | null }>("SELECT spec FROM job");
     return row?.spec ? (JSON.parse(row.spec) as JobSpec) : null;
@@ -75,6 +76,7 @@ export class JobLog {
       attempts: [],
       retryAtMs: null,
       end: null,
+      filed: false,
       recorded: false,
     };
     this.#append({ type: "status", status: "queued", attempt: 0 }, {});
@@ -105,10 +107,18 @@ export class JobLog {
     return true;
   }
 
-  /** D1 holds the end: what was sent is not needed here any more. */
+  /** D1 holds the end; endpoints are still to be told. */
+  filed(): void {
+    if (!this.#state || this.#state.filed) return;
+    this.#sql.exec("UPDATE job SET recorded = 2");
+    this.#state.filed = true;
+  }
+
+  /** D1 and the endpoints hold the end: what was sent is not needed here any more. */
   recorded(): void {
     if (!this.#state) return;
     this.#sql.exec("UPDATE job SET spec = NULL, recorded = 1");
+    this.#state.filed = true;
     this.#state.recorded = true;
   }
 
@@ -116,6 +126,7 @@ export class JobLog {
   unrecorded(spec: JobSpec): void {
     if (!this.#state) return;
     this.#sql.exec("UPDATE job SET spec = ?, recorded = 0", JSON.stringify(spec));
+    this.#state.filed = false;
     this.#state.recorded = false;
   }
 
@@ -128,19 +139,28 @@ export class JobLog {
   /** What the events tell of the answer. */
   answer(): ToldAnswer {
     const answer = new ToldAnswer();
-    for (const { line } of this.#rows<{ line: string }>("SELECT line FROM events ORDER BY seq"))
+    // Line by line: the text is in memory once.
+    for (const { line } of this.#sql.exec<{ line: string }>("SELECT line FROM events ORDER BY seq"))
       answer.add(JSON.parse(line) as JobEvent);
     return answer;
   }
 
-  /** The events after one up to another, a bounded number of them, each as its JSON. */
+  /** The events after one up to another, as many as may be read at a time, each as its JSON. */
   eventsAfter(seq: number, through: number): { seq: number; json: string }[] {
-    return this.#rows<{ seq: number; json: string }>(
+    const events: { seq: number; json: string }[] = [];
+    const rows = this.#sql.exec<{ seq: number; json: string }>(
       "SELECT seq, line AS json FROM events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
       seq,
       through,
       limits.watchBatchEvents,
     );
+    let chars = 0;
+    for (const row of rows) {
+      events.push(row);
+      chars += row.json.length;
+      if (chars >= limits.watchBatchChars) break;
+    }
+    return events;
   }
 
   /** The event that was logged last, if it was by this instance of the object. */
@@ -172,6 +192,7 @@ export class JobLog {
       attempts: [],
       retryAtMs: null,
       end: null,
+      filed: job.recorded !== 0,
       recorded: job.recorded === 1,
     };
     const told = this.#rows<{ line: string; aside: string }>(
@@ -192,5 +213,5 @@ function fold(state: JobState, event: Unnumbered<JobEvent>, aside: Aside | null)
     state.retryAtMs = aside?.retryAtMs ?? null;
   }
   if (aside?.attempts) state.attempts = aside.attempts;
-  if (aside?.end) state.end = aside.end;
+  if (aside?.end && event.type === "done") state.end = { ...aside.end, output: event.output };
 }

@@ -13,7 +13,7 @@ export type ServerOptions = {
   stateDir: string;
   /** 0 (the default) takes a free one. */
   port?: number;
-  /** Variables of the Worker beside those of a local start (the simulator on, upstreams on this machine allowed, a key of its own). */
+  /** Variables of the Worker beside those of a local start (the simulator on, upstreams and webhooks on this machine allowed, a key of its own). */
   env?: Record<string, string>;
   /** Gets each line that the Worker logs. */
   log?: (line: string) => void;
@@ -48,7 +48,8 @@ export async function startServer(options: ServerOptions): Promise<LocalServer> 
   await makeBuildDir(buildDir);
   const worker = await buildWorker(buildDir, signal);
   const ENCRYPTION_KEY = env["ENCRYPTION_KEY"] ?? (await localEncryptionKey(stateDir));
-  const bindings = { SIMULATOR: "on", ALLOW_LOOPBACK_UPSTREAMS: "on", ...env, ENCRYPTION_KEY };
+  const local = { ENVIRONMENT: "development", ALLOW_LOOPBACK_UPSTREAMS: "on", WEBHOOKS_ALLOW_LOOPBACK: "true" };
+  const bindings = { SIMULATOR: "on", ...local, ...env, ENCRYPTION_KEY };
   const runtime = await openRuntime({ worker, stateDir, port, bindings, log, signal });
   try {
     await migrate(runtime.database);

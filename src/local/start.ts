@@ -17,6 +17,7 @@ const passedOn = [
   "SIMULATOR",
   "ENCRYPTION_KEY",
   "ALLOW_LOOPBACK_UPSTREAMS",
+  "WEBHOOKS_ALLOW_LOOPBACK",
 ] as const;
 
 /** The model that a configured upstream is tried with. */

@@ -41,7 +41,7 @@ export function fitting(rows: readonly ResultRow[]): number {
 }
 
 /** What a result tells of an answer, as JSON texts. */
-type Answer = { content: string | null; output: string | null };
+type Answer = { content: string | null; output: string | null; cut: number | null };
 
 /** The answers of rows that follow each other, by `seq`. */
 export async function findAnswers(
@@ -58,6 +58,7 @@ export async function findAnswers(
       seq,
       content: sql<string | null>`${runContents.answer} -> 'content'`,
       output: sql<string | null>`${runContents.answer} -> 'output'`,
+      cut: sql<number | null>`${runContents.answer} ->> 'answerCut'`,
     })
     .from(runContents)
     .where(and(gte(seq, first.seq), lte(seq, last.seq), eq(runContents.projectId, projectId)));
@@ -72,8 +73,9 @@ export function resultOf(row: ResultRow, answer: Answer | undefined): BatchResul
     runId,
     status,
     content: answer?.content ? (JSON.parse(answer.content) as string | null) : null,
-    ...(answer?.output && { output: JSON.parse(answer.output) as unknown }),
+    ...(answer?.output && !answer.cut && { output: JSON.parse(answer.output) as unknown }),
     outputValid,
+    ...(answer?.cut && { answerCut: true as const }),
     // Codes were written by us, so their type is taken as read.
     error: errorCode === null ? null : { code: errorCode as ErrorCode, message: errorMessage ?? "" },
   };

@@ -7,7 +7,7 @@ import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
 
 /** Nothing where another run holds the key, as then there is no such run. */
-const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec)
+export const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, request_digest, run_at, spec)
   SELECT seq, project_id, ?, ?, ?, ? FROM runs WHERE id = ? AND project_id = ? ON CONFLICT DO NOTHING`;
 
 const holderOf = (

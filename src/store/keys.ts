@@ -178,14 +178,14 @@ function toKey(row: Row): Key {
 type BudgetColumns = Pick<Row, "tokensPerDay" | "costPerDayMicros" | "costPerDayCurrency">;
 
 /** Null when neither tokens nor cost are bounded. */
-function budgetOf(row: BudgetColumns): DailyBudget | null {
+export function budgetOf(row: BudgetColumns): DailyBudget | null {
   const { tokensPerDay: tokens, costPerDayMicros: micros, costPerDayCurrency: currency } = row;
   const cost = micros === null || currency === null ? null : { micros, currency };
   return tokens === null && cost === null ? null : { tokens, cost };
 }
 
 /** A rate that there is no binding for any more becomes the next lower one: a key's bound must not vanish. */
-function knownRate(stored: number | null): RequestsPerMinute | null {
+export function knownRate(stored: number | null): RequestsPerMinute | null {
   if (stored === null) return null;
   const rates = RequestsPerMinute.def.values.toSorted((a, b) => a - b);
   return rates.findLast((rate) => rate <= stored) ?? rates[0] ?? null;

@@ -7,7 +7,7 @@ import type { RecordedContents } from "../core/runRecord.ts";
 export type PackedContents = { request: string; answer: string; cut: boolean };
 
 type Request = Pick<RunContents, "messages" | "request" | "variables">;
-type Answer = Pick<RunContents, "content" | "reasoning" | "toolCalls" | "output">;
+type Answer = Pick<RunContents, "content" | "reasoning" | "toolCalls" | "output" | "answerCut">;
 
 /** Below this no string is cut (JSON bytes): roles, types, names and ids stay whole. */
 const shortestCutBytes = 64;
@@ -21,12 +21,11 @@ export function packContents(contents: RecordedContents): PackedContents {
   const { messages, request, variables, content, reasoning, toolCalls, output } = contents;
   const asked: Request = { messages, request, variables };
   const answered: Answer = { content, reasoning, toolCalls, ...(output !== undefined && { output }) };
-  const packedRequest = within(asked, limits.maxStoredRequestBytes, () => ({
-    messages: messages.slice(-limits.maxMessages).map(outline),
-    request: {},
-    variables: null,
-  }));
-  const packedAnswer = within(answered, limits.maxStoredAnswerBytes, () => {
+  const packedRequest = within(asked, limits.maxStoredRequestBytes, {
+    mark: {},
+    outlined: () => ({ messages: messages.slice(-limits.maxMessages).map(outline), request: {}, variables: null }),
+  });
+  const outlined = () => {
     // Two strings share the row's bytes, with room for the names around them.
     const bytes = limits.maxStoredAnswerBytes / 2 - shortestCutBytes;
     return {
@@ -34,7 +33,10 @@ export function packContents(contents: RecordedContents): PackedContents {
       reasoning: reasoning === null ? null : cutString(reasoning, bytes),
       toolCalls: [],
     };
-  });
+  };
+  // The request may be cut where the answer is whole: the answer says for itself that it is not.
+  const mark: Pick<Answer, "answerCut"> = { answerCut: true };
+  const packedAnswer = within(answered, limits.maxStoredAnswerBytes, { mark, outlined });
   return { request: packedRequest.json, answer: packedAnswer.json, cut: packedRequest.cut || packedAnswer.cut };
 }
 
@@ -43,7 +45,17 @@ export function unpackContents(row: { request: JsonObject; answer: JsonObject; c
   return { ...(row.request as Request), ...(row.answer as Answer), cut: row.cut };
 }
 
-function within<T>(value: T, maxBytes: number, outlined: () => T): { json: string; cut: boolean } {
+type Cutting<T> = {
+  /** What else is told of a value that was cut. */
+  mark: Partial<T>;
+  outlined: () => T;
+};
+
+function within<T extends object>(
+  value: T,
+  maxBytes: number,
+  { mark, outlined }: Cutting<T>,
+): { json: string; cut: boolean } {
   const json = JSON.stringify(value);
   // A UTF-16 unit is at most 3 bytes: most runs need no closer look.
   if (json.length * 3 <= maxBytes) return { json, cut: false };
@@ -51,10 +63,12 @@ function within<T>(value: T, maxBytes: number, outlined: () => T): { json: strin
   if (bytes <= maxBytes) return { json, cut: false };
   const lengths: number[] = [];
   eachString(value, (text) => lengths.push(measure(text, Number.POSITIVE_INFINITY).bytes));
-  const longest = longestFitting(lengths, maxBytes - bytes);
-  if (longest < shortestCutBytes) return { json: JSON.stringify(outlined()), cut: true };
+  const longest = longestFitting(lengths, maxBytes - byteLength(JSON.stringify(mark)) - bytes);
+  if (longest < shortestCutBytes) return { json: JSON.stringify({ ...outlined(), ...mark }), cut: true };
   return {
-    json: JSON.stringify(value, (_, part) => (typeof part === "string" ? cutString(part, longest) : part)),
+    json: JSON.stringify({ ...value, ...mark }, (_, part) =>
+      typeof part === "string" ? cutString(part, longest) : part,
+    ),
     cut: true,
   };
 }

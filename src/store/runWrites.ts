@@ -7,7 +7,10 @@ import { runSearch } from "./runSearch.ts";
 import { countUsage } from "./runStats.ts";
 import { runContents, runs } from "./schema.ts";
 
-type Statements = Record<"open" | "submit" | "settle" | "contents" | "search" | "usage" | "budgets", string>;
+type Statements = Record<
+  "open" | "submit" | "receive" | "settle" | "contents" | "search" | "usage" | "budgets",
+  string
+>;
 
 let known: Statements | null = null;
 
@@ -22,6 +25,7 @@ export function runStatements(db: Database): Statements {
   known ??= {
     open: textOf(insertRuns(db).onConflictDoNothing({ target: runs.id })),
     submit: textOf(insertRuns(db, keyIsFree).onConflictDoNothing({ target: runs.id })),
+    receive: textOf(insertRuns(db, eventIsOwn).onConflictDoNothing({ target: runs.id })),
     settle: textOf(
       insertRuns(db)
         .onConflictDoUpdate({
@@ -52,6 +56,10 @@ const settledNow = sql`FROM (SELECT value AS item FROM json_each(${sql.placehold
 /** No job of the project has the idempotency key; null is nobody's. */
 const keyIsFree = sql`NOT EXISTS (
   SELECT 1 FROM jobs WHERE project_id = value ->> 'projectId' AND idempotency_key = ${sql.placeholder("key")})`;
+
+/** The event is on record with this run, and not known as another one with a run of its own. */
+const eventIsOwn = sql`EXISTS (
+  SELECT 1 FROM events WHERE events.id = ${sql.placeholder("event")} AND events.run_id = value ->> 'id')`;
 
 /** Inserts a JSON array of objects that bear the keys of `runs`, but for `seq`, which is given here. */
 function insertRuns(db: Database, condition = sql`true`) {

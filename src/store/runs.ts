@@ -2,6 +2,7 @@ import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { OpenRun, RunOutcome, RunStart, SettleRun } from "../core/runRecord.ts";
 import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
 import type { Database } from "./db.ts";
+import { forgetPayload } from "./events.ts";
 import { forgetAnswer } from "./idempotency.ts";
 import { jobs } from "./jobSchema.ts";
 import { type PackedContents, packContents, unpackContents } from "./runContents.ts";
@@ -143,7 +144,7 @@ export function rateRun(db: Database): RateRun {
   };
 }
 
-/** Removes a settled run, its contents, its search document, what repeats it and the answer kept for a replay in one batch. */
+/** Removes a settled run, its contents, its search document, what repeats it, the answer kept for a replay and the payload it came from in one batch. */
 export function deleteRun(db: Database): DeleteRun {
   return async (projectId, id) => {
     const settled = sql`${owned(projectId, id)} AND NOT (${isLive})`;
@@ -155,6 +156,7 @@ export function deleteRun(db: Database): DeleteRun {
         .where(owned(projectId, id)),
       db.delete(runSearch).where(sql`rowid = ${seq}`),
       db.delete(runContents).where(sql`seq = ${seq} AND project_id = ${projectId}`),
+      forgetPayload(db, { projectId, id, run: settled }),
       forgetAnswer(db, { projectId, id, condition: sql`${seq} IS NOT NULL` }),
       db.delete(jobs).where(sql`seq = ${seq} AND project_id = ${projectId}`),
       db.delete(runs).where(settled),

@@ -38,6 +38,7 @@ describe("/openapi.json", () => {
       "/v1/runs/{id}",
       "/v1/runs/{id}/events",
       "/v1/runs/{id}/cancel",
+      "/hooks/{triggerId}",
       "/v1/models",
       "/v1/models/{id}",
       "/healthz",

@@ -45,6 +45,23 @@ describe("jobs.batchResults", () => {
     expect(second.nextCursor).toBeNull();
   });
 
+  it("says which answers are cut, and gives no parsed one of these", async () => {
+    const long = JSON.stringify({ text: '"'.repeat(400_000) });
+    using _ = scriptUpstream(({ body }) =>
+      events(delta(JSON.stringify(body).includes("w1") ? long : '{"text":""}'), delta("", "stop")),
+    );
+    const schema = { type: "object", required: ["text"] };
+    const params = { response_format: { type: "json_schema", json_schema: { name: "n", schema } } };
+    const { batchId } = await submitBatch(project, { items: words(2), params });
+    await ended(project, batchId);
+    const [whole, cut] = (await resultPage(project, { batchId })).items;
+    expect(whole).toMatchObject({ outputValid: true, output: { text: "" } });
+    expect(whole).not.toHaveProperty("answerCut");
+    expect(cut).toMatchObject({ outputValid: true, answerCut: true });
+    expect(cut).not.toHaveProperty("output");
+    expect(long.startsWith(cut?.content ?? "nothing")).toBe(true);
+  });
+
   it("shows what has not ended yet, and refuses a cursor of another list", async () => {
     using _ = scriptUpstream(echo);
     const { batchId } = await submitBatch(project, { items: words(1), delayMs: 60_000 });

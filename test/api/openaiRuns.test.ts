@@ -71,6 +71,8 @@ describe("POST /v1/chat/completions with background: true", () => {
     ["run_at", { run_at: "2026-01-01T00:00:00Z", delay_ms: 1 }],
     ["deadline_ms", { deadline_ms: 1 }],
     ["on_interrupt", { on_interrupt: "panic" }],
+    ["callback.events.0", { callback: { endpoint_id: "end_1", events: ["run.began"] } }],
+    ["callback", { background: false, callback: { endpoint_id: "end_1" } }],
     ["n", { n: 2 }],
     ["background", { background: "yes" }],
     ["delay_ms", { background: false, delay_ms: 1_000 }],

@@ -109,6 +109,35 @@ it("says that an answer is not kept, where contents are not and the object is go
   expect(text).not.toContain("[DONE]");
 });
 
+it("says that an answer is cut, where the object is gone and the run log could not hold all of it", {
+  timeout: 30_000,
+}, async () => {
+  const project = await insertTestProject();
+  const { secret } = project;
+  // As JSON it takes twice its length, and the run log holds half of that.
+  const pieces = Array.from({ length: 700 }, () => delta('"'.repeat(1_000)));
+  using _sent = scriptUpstream(() => events(...pieces, delta("the end", "stop"), event("[DONE]")));
+  const { runId } = await submitJob(project);
+  await expect.poll(() => storedRun(runId), { timeout: 20_000 }).toMatchObject({ status: "succeeded" });
+  const result = async () => (await callJobs<JobResult>("result", project, { runId })).data;
+  const whole = await result();
+  expect([whole.content?.length, whole.answerCut]).toEqual([700_007, undefined]);
+  await laterBy(dayMs + hourMs, () => runDurableObjectAlarm(jobObject(runId)));
+
+  await using watching = await watchJob(project, runId);
+  expect(await watching.rest()).toMatchObject([{ type: "delta" }, { type: "done", answerCut: true }]);
+  const cut = await result();
+  expect(cut).toMatchObject({ status: "succeeded", answerCut: true });
+  expect(cut.content?.length).toBeLessThan(700_007);
+  const { response: run } = await callWeir(`/v1/runs/${runId}`, { secret });
+  const choices = [{ finish_reason: null, message: { content: cut.content } }];
+  expect(await run.json()).toMatchObject({ status: "succeeded", answer_cut: true, answer: { choices } });
+  const { response: told } = await callWeir(`/v1/runs/${runId}/events`, { secret });
+  const text = await told.text();
+  expect(text).toContain("The rest of the answer of this run is not kept any more.");
+  expect(text).not.toMatch(/\[DONE\]|"finish_reason":"/);
+});
+
 it("drops idempotency keys that nobody has used again", async () => {
   const project = await insertTestProject();
   using sent = scriptUpstream(() => completion("ok"));

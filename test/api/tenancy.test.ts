@@ -1,7 +1,9 @@
 import { env } from "cloudflare:workers";
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import type { EndpointWithSecret } from "../../src/contract/endpoints.ts";
 import type { BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { Page } from "../../src/contract/paging.ts";
+import type { TriggerWithSecret } from "../../src/contract/triggers.ts";
 import { database } from "../../src/store/db.ts";
 import { openRun, settleRun } from "../../src/store/runs.ts";
 import { storedRun } from "../support/call.ts";
@@ -9,6 +11,7 @@ import { callProcedure, type DeclaredProcedure, declaredProcedures } from "../su
 import { content, duties, mark, nobodys, type Things } from "../support/duties.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
 import { anOutcome, aStart, someContents } from "../support/runRecords.ts";
+import { post } from "../support/triggers.ts";
 
 let owner: TestKey;
 let stranger: TestKey;
@@ -67,6 +70,28 @@ async function finishedBatch(): Promise<string> {
   return batchId;
 }
 
+/** Two triggers of the owner's, and an event with the mark in it that comes to no run. */
+async function failedEvent(template: string): Promise<Pick<Things, "triggerId" | "eventId">> {
+  const wanted = { name: mark, scheme: "bearer", template, variables: { name: { expression: "abs(@)" } } };
+  await done("triggers.create", owner, wanted);
+  const { trigger, secret } = (await done("triggers.create", owner, wanted)) as TriggerWithSecret;
+  const { answer } = await post(trigger.id, mark, { authorization: `Bearer ${secret}` });
+  expect(answer.status).toBe("failed");
+  return { triggerId: trigger.id, eventId: answer.eventId };
+}
+
+/** An endpoint of the owner's with a message that waits. */
+async function waitingDelivery(): Promise<{ endpointId: string; deliveryId: string }> {
+  const endpoint = { url: `https://${mark}.test/`, description: mark, events: ["run.succeeded"] };
+  const made = (await done("endpoints.create", owner, endpoint)) as EndpointWithSecret;
+  const { id: endpointId } = made.endpoint;
+  await done("endpoints.update", owner, { id: endpointId, enabled: false });
+  await finishedJob();
+  const list = async () => (await done("endpoints.deliveries.list", owner, { endpointId })) as Page<{ id: string }>;
+  await vi.waitUntil(async () => (await list()).items.length === 1);
+  return { endpointId, deliveryId: (await list()).items[0]?.id ?? "" };
+}
+
 beforeAll(async () => {
   owner = await insertTestProject();
   stranger = await insertTestProject();
@@ -95,7 +120,10 @@ beforeAll(async () => {
     batchId: await finishedBatch(),
     keyId: spare.principal.keyId,
     upstreamId,
+    ...(await failedEvent(names.template)),
+    ...(await waitingDelivery()),
   };
+  await done("endpoints.create", owner, { url: "https://second.test/", description: mark });
   // What an isolate remembers for the owner must not answer a stranger.
   for (const version of [undefined, "latest", 1])
     await done("templates.render", owner, { name: owned.template, version, variables: { name: "x" } });
@@ -143,15 +171,18 @@ describe.each(Object.entries(duties).filter(([, duty]) => duty.lists))(
   },
 );
 
-describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list"])("%s", (path) => {
-  it("shows nothing of the owner's by the owner's cursor", async () => {
-    const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
-    expect(first.nextCursor).not.toBeNull();
-    const answer = await call(path, stranger, { limit: 100, cursor: first.nextCursor });
-    expect(answer.text).not.toContain(mark);
-    expect(answer.text).not.toContain(owner.principal.keyId);
-  });
-});
+describe.each(["templates.list", "runs.list", "keys.list", "upstreams.list", "triggers.list", "endpoints.list"])(
+  "%s",
+  (path) => {
+    it("shows nothing of the owner's by the owner's cursor", async () => {
+      const first = (await done(path, owner, { limit: 1 })) as Page<unknown>;
+      expect(first.nextCursor).not.toBeNull();
+      const answer = await call(path, stranger, { limit: 100, cursor: first.nextCursor });
+      expect(answer.text).not.toContain(mark);
+      expect(answer.text).not.toContain(owner.principal.keyId);
+    });
+  },
+);
 
 describe("procedures that name nothing of a project", () => {
   it("set a price for the caller's project alone", async () => {
@@ -179,6 +210,13 @@ describe("procedures that name nothing of a project", () => {
     await done("upstreams.archive", stranger, { id });
   });
 
+  it("make an endpoint for the caller's project alone", async () => {
+    const made = await done("endpoints.create", stranger, { url: "https://mine.test/" });
+    const { id } = (made as EndpointWithSecret).endpoint;
+    expect(JSON.stringify(await done("endpoints.list", owner, {}))).not.toContain(id);
+    await done("endpoints.archive", stranger, { id });
+  });
+
   it("let two projects use one name", async () => {
     await done("templates.create", stranger, { name: `${mark}/greeting`, content: { text: "another" } });
     const found = await done("templates.get", owner, { name: owned.template });
@@ -200,6 +238,9 @@ async function snapshot(): Promise<unknown> {
     rows("SELECT * FROM keys WHERE project_id = ?"),
     rows("SELECT * FROM model_prices WHERE project_id = ?"),
     rows("SELECT * FROM upstreams WHERE project_id = ?"),
+    rows("SELECT * FROM triggers WHERE project_id = ?"),
+    rows("SELECT * FROM events WHERE project_id = ?"),
+    rows("SELECT * FROM endpoints WHERE project_id = ?"),
   ]);
   return all.map(({ results }) => results);
 }

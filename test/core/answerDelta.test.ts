@@ -27,6 +27,7 @@ describe("an answer told in pieces", () => {
   it("is the answer, wherever it is cut", () => {
     fc.assert(
       fc.property(fc.array(fc.record({ piece, tell: fc.boolean() })), (steps) => {
+        const whole = new Answer();
         const answer = new Answer();
         const cursor = new AnswerCursor();
         const told = new ToldAnswer();
@@ -35,15 +36,15 @@ describe("an answer told in pieces", () => {
           if (delta) told.add(JSON.parse(JSON.stringify({ seq: 1, type: "delta", ...delta })));
         };
         for (const { piece, tell: now } of steps) {
-          answer.add({ choices: [{ index: 0, delta: piece }] });
+          for (const one of [whole, answer]) one.add({ choices: [{ index: 0, delta: piece }] });
           if (now) tell();
         }
         tell();
         expect(cursor.advance(answer)).toBeNull();
-        expect(told.content).toBe(answer.content);
-        expect(told.reasoning).toBe(answer.reasoning);
-        expect(told.toolCalls).toEqual(answer.toolCalls);
-        expect(told.begun).toBe(answer.begun);
+        expect(told.content).toBe(whole.content);
+        expect(told.reasoning).toBe(whole.reasoning);
+        expect(told.toolCalls).toEqual(whole.toolCalls);
+        expect([told.begun, answer.begun]).toEqual([whole.begun, whole.begun]);
       }),
     );
   });

@@ -4,10 +4,10 @@ import { limits } from "../../src/contract/limits.ts";
 import { fromCreateInput } from "../../src/core/completionRequest.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { waitAfter, withLostAttempt } from "../../src/core/jobEnd.ts";
+import type { RoundFacts } from "../../src/core/jobRun.ts";
 import { type JobSpec, specOf, storedJson, termsOf } from "../../src/core/jobSpec.ts";
 import { prepare } from "../../src/core/prepare.ts";
 import type { Principal } from "../../src/core/principal.ts";
-import type { RunFacts } from "../../src/core/runEnd.ts";
 import { unlimited } from "../support/projects.ts";
 
 const principal: Principal = {
@@ -69,7 +69,7 @@ describe("a job's spec", () => {
   });
 });
 
-const facts = (fields: Partial<RunFacts>): RunFacts => ({
+const facts = (fields: Partial<RoundFacts>): RoundFacts => ({
   status: "failed",
   error: null,
   answer: {
@@ -77,9 +77,7 @@ const facts = (fields: Partial<RunFacts>): RunFacts => ({
     malformed: false,
     usage: null,
     finishReason: null,
-    content: null,
-    reasoning: null,
-    toolCalls: [],
+    begun: false,
   },
   attempts: [],
   candidate: { model: "m", upstream: null },
@@ -105,7 +103,7 @@ describe("a job that has failed", () => {
     for (const code of ["upstream_error", "invalid_request", "upstream_timeout", "internal"] as const)
       expect(waitAfter(facts({ error: new AppError(code, "no") }), 1e6)).toBeNull();
     const { answer } = facts({});
-    expect(waitAfter(facts({ error: limited(1), answer: { ...answer, content: "x" } }), 1e6)).toBeNull();
+    expect(waitAfter(facts({ error: limited(1), answer: { ...answer, begun: true } }), 1e6)).toBeNull();
     expect(waitAfter(facts({ status: "cancelled" }), 1e6)).toBeNull();
   });
 

@@ -34,6 +34,19 @@ describe("a kept text", () => {
     expect(kept([huge])).toBe(huge);
   });
 
+  it("keeps nothing of what has been taken, and goes on from there", () => {
+    const text = new KeptText(Number.POSITIVE_INFINITY);
+    const piece = "水坝".repeat(limits.maxStoredAnswerBytes / 12);
+    const taken: string[] = [];
+    for (let at = 0; at < 12; at++) {
+      text.append(piece);
+      text.append(`${at}`);
+      if (at % 3 === 2) taken.push(text.take());
+    }
+    expect(taken.join("") === Array.from({ length: 12 }, (_, at) => piece + at).join("")).toBe(true);
+    expect([text.isEmpty, text.take()]).toEqual([true, ""]);
+  });
+
   it("knows whether it is empty", () => {
     const text = new KeptText();
     expect([text.isEmpty, `${text}`]).toEqual([true, ""]);

@@ -35,6 +35,7 @@ function sweeping(jobs: readonly Found[]) {
     settleRun: async () => true,
     pruneContents: async () => 0,
     pruneIdempotency: async () => 0,
+    pruneEvents: async () => 0,
     maxRelayMs: 0,
     log: () => {},
     now: () => nowMs,
@@ -54,10 +55,10 @@ it("finds a job that was not started behind 2,000 that wait for their turn withi
 });
 
 it("starts a bounded number of jobs, asks a bounded number of gates, and goes on there", async () => {
-  const many = Array.from({ length: 2 * limits.sweepGates }, (_, at) => unstarted(`run_${at}`, `prj_${at}`));
+  const many = Array.from({ length: 2 * limits.sweepStarts }, (_, at) => unstarted(`run_${at}`, `prj_${at}`));
   const { started, asked, sweep } = sweeping(many);
   await sweep();
-  expect(asked).toHaveLength(limits.sweepGates);
+  expect(asked).toHaveLength(limits.sweepStarts);
   expect(started).toHaveLength(limits.sweepStarts);
   await sweep();
   expect(started).toEqual(many.map(({ id }) => id));

@@ -46,3 +46,32 @@ it("ends a watcher that lags behind when the log is removed: it does not wait fo
   });
   expect(read).toBe("broken");
 });
+
+it("reads long events one at a time for a watcher that lags behind, short ones many at a time", async () => {
+  const batches = await runInDurableObject(jobObject(newId("run")), (_, { storage }) => {
+    const jobLog = new JobLog(storage.sql);
+    jobLog.begin(spec);
+    for (let at = 0; at < 3; at++) jobLog.delta({ content: "x".repeat(limits.maxDeltaChars) });
+    for (let at = 0; at < limits.watchBatchEvents + 1; at++) jobLog.delta({ content: "x" });
+    const found: number[] = [];
+    for (let seq = 0, events = jobLog.eventsAfter(0, 1e6); events.length > 0; events = jobLog.eventsAfter(seq, 1e6)) {
+      found.push(events.length);
+      seq = events.at(-1)?.seq ?? 0;
+    }
+    return found;
+  });
+  expect(batches).toEqual([2, 1, 1, limits.watchBatchEvents, 1]);
+});
+
+it("leaves nothing open that would keep a log from being removed", async () => {
+  const left = await runInDurableObject(jobObject(newId("run")), async (_, { storage }) => {
+    const jobLog = new JobLog(storage.sql);
+    jobLog.begin(spec);
+    for (let at = 0; at < 3; at++) jobLog.delta({ content: "x".repeat(limits.maxDeltaChars) });
+    const read = jobLog.eventsAfter(0, 1e6).length;
+    jobLog.delta({ content: "y" });
+    await storage.deleteAll();
+    return [read, [...storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'events'")].length];
+  });
+  expect(left).toEqual([2, 0]);
+});

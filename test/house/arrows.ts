@@ -27,6 +27,7 @@ const rules: Record<string, Rule> = {
       "diff",
       "ulidx",
       "@cfworker/json-schema",
+      "@jmespath-community/jmespath",
       "eventsource-parser",
       "safe-regex2",
       "node:zlib",
@@ -45,6 +46,8 @@ const rules: Record<string, Rule> = {
     rooms: ["contract", "core", "store", "upstream", "env", "log", "durable", "api"],
     packages: ["hono", "@trpc/server", "zod"],
   },
+  // Published: it runs where receivers run, with a part of core that does too.
+  client: { rooms: ["contract", "client"], files: ["src/core/standardWebhooks.ts"], packages: [] },
   app: { rooms: ["contract", "core", "env", "log", "api"], packages: ["hono"] },
   index: { rooms: ["env", "app", "durable"], packages: [] },
   local: {

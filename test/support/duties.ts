@@ -1,4 +1,4 @@
-import { newId } from "../../src/core/ids.ts";
+import { newId, newUnguessableId } from "../../src/core/ids.ts";
 
 /** A word in everything the owner has, so that no answer to a stranger may hold it unasked. */
 export const mark = "ownermark";
@@ -14,6 +14,10 @@ export type Things = {
   batchId: string;
   keyId: string;
   upstreamId: string;
+  triggerId: string;
+  eventId: string;
+  endpointId: string;
+  deliveryId: string;
 };
 
 /**
@@ -31,7 +35,10 @@ const byRun = (extra: object = {}) => ({
   names: ({ runId, liveRunId, jobId }: Things) => [runId, liveRunId, jobId].map((id) => ({ runId: id, ...extra })),
 });
 const byBatch = () => ({ names: ({ batchId }: Things) => [{ batchId }] });
+const byTrigger = () => ({ names: ({ triggerId }: Things) => [{ id: triggerId }] });
 const byTemplate = (extra: object = {}) => ({ names: ({ template }: Things) => [{ name: template, ...extra }] });
+const byEndpoint = () => ({ names: ({ endpointId }: Things) => [{ id: endpointId }] });
+const byDelivery = () => ({ names: ({ endpointId, deliveryId: id }: Things) => [{ endpointId, id }] });
 const including = (snippet: string) => ({
   messages: [{ role: "user", content: `{{> ${snippet}}}` }],
   model: "sim/echo",
@@ -63,7 +70,8 @@ export const duties: Record<string, Duty> = {
     ],
   },
   "jobs.submit": {
-    names: ({ template }) => [
+    names: ({ template, endpointId }) => [
+      { model: "sim/echo", messages: content.messages, callback: { endpointId } },
       { template, variables: { name: "x" } },
       { template, version: "latest", idempotencyKey: "k" },
     ],
@@ -73,7 +81,8 @@ export const duties: Record<string, Duty> = {
   "jobs.cancel": byRun(),
   "jobs.retry": byRun(),
   "jobs.submitBatch": {
-    names: ({ template }) => [
+    names: ({ template, endpointId }) => [
+      { model: "sim/echo", messages: content.messages, items: [{}], callback: { endpointId } },
       { template, items: [{ variables: { name: "x" } }] },
       { template, version: 1, items: [{}] },
     ],
@@ -124,10 +133,50 @@ export const duties: Record<string, Duty> = {
   },
   "upstreams.test": { names: ({ upstreamId }) => [{ id: upstreamId, model: "m" }] },
   "upstreams.archive": { names: ({ upstreamId }) => [{ id: upstreamId }] },
+  "triggers.create": {
+    names: ({ template, endpointId }) => [
+      { name: "mine", scheme: "github", template, variables: { name: "text" } },
+      { name: "mine", scheme: "github", template: "mine", callback: { endpointId } },
+    ],
+  },
+  "triggers.list": { lists: () => [{}] },
+  "triggers.get": byTrigger(),
+  "triggers.update": {
+    names: ({ triggerId, template }) => [
+      { id: triggerId, name: "mine" },
+      { id: triggerId, template, variables: {} },
+    ],
+  },
+  "triggers.preview": {
+    names: ({ triggerId, eventId }) => [
+      { id: triggerId, sample: { body: {} } },
+      { id: triggerId, eventId },
+    ],
+  },
+  "triggers.rotateSecret": byTrigger(),
+  "triggers.archive": byTrigger(),
+  "triggers.events": { names: ({ triggerId }) => [{ triggerId }, { triggerId, status: "failed" }] },
+  "triggers.replay": { names: ({ eventId }) => [{ eventId }] },
   "keys.create": { apart: "makes a key in the caller's own project and names nothing" },
   "keys.list": { lists: () => [{}] },
   "keys.rotate": { names: ({ keyId }) => [{ id: keyId, overlapSeconds: 0 }, { id: keyId }] },
   "keys.revoke": { names: ({ keyId }) => [{ id: keyId }] },
+  "endpoints.create": { apart: "makes an endpoint in the caller's own project and names nothing" },
+  "endpoints.list": { lists: () => [{}] },
+  "endpoints.get": byEndpoint(),
+  "endpoints.update": {
+    names: ({ endpointId }) => [
+      { id: endpointId },
+      { id: endpointId, url: "https://elsewhere.test/", enabled: true },
+      { id: endpointId, enabled: false },
+    ],
+  },
+  "endpoints.rotateSecret": byEndpoint(),
+  "endpoints.test": byEndpoint(),
+  "endpoints.archive": byEndpoint(),
+  "endpoints.deliveries.list": { names: ({ endpointId, jobId }) => [{ endpointId }, { endpointId, runId: jobId }] },
+  "endpoints.deliveries.get": byDelivery(),
+  "endpoints.deliveries.replay": byDelivery(),
 };
 
 /** Same lengths and shapes as the owner's, but nobody's. */
@@ -140,4 +189,8 @@ export const nobodys = (): Things => ({
   batchId: newId("bat"),
   keyId: newId("key"),
   upstreamId: newId("ups"),
+  triggerId: newUnguessableId("trg"),
+  eventId: newId("evt"),
+  endpointId: newId("end"),
+  deliveryId: newId("dlv"),
 });

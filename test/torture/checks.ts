@@ -111,7 +111,7 @@ function answerFault({ script, tag }: JobPlan, { status, answer }: Row): string 
   const content = answer?.content ?? "";
   const reasoning = answer?.reasoning ?? "";
   const toolCalls = (answer?.toolCalls ?? []).map((call) => call.function.arguments).join("|");
-  const call = Number(/^t\w+\.(\d+)\./.exec(reasoning || content || toolCalls)?.[1] ?? 0);
+  const call = Number(/^[ht]\w+\.(\d+)\./.exec(reasoning || content || toolCalls)?.[1] ?? 0);
   if (call === 0) return status === "succeeded" ? "succeeded without an answer" : null;
   const deltas = deltasOf(script, tag, call);
   const whole = toldBy(deltas);

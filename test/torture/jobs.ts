@@ -65,7 +65,7 @@ export async function playBatch(client: Client, batch: BatchPlan, signal: AbortS
   return witnesses;
 }
 
-function witnessOf(plan: JobPlan): Witness {
+export function witnessOf(plan: JobPlan): Witness {
   return {
     plan,
     runIds: new Set(),

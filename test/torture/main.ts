@@ -30,14 +30,14 @@ function halt(why: string): void {
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
-  const { seed, jobs, kills, short } = options;
-  console.log(`seed ${seed}: ${jobs} jobs, ${kills} kills\n`);
+  const { seed, jobs, events, kills, short } = options;
+  console.log(`seed ${seed}: ${jobs} jobs, ${events} events, ${kills} kills\n`);
   setTimeout(() => halt("It took too long."), boundMs[short ? "short" : "long"]).unref();
   const verdict = await torture(options, stop.signal);
   console.log(`${table(verdict)}\n`);
   if (verdict.faults.length === 0) return console.log("Every promise was kept.");
   for (const fault of verdict.faults.slice(0, shownFaults)) console.log(`  ${fault}`);
-  const repeat = `npm run torture -- --seed ${seed} --jobs ${jobs} --kills ${kills}${short ? " --short" : ""}`;
+  const repeat = `npm run torture -- --seed ${seed} --jobs ${jobs} --events ${events} --kills ${kills}${short ? " --short" : ""}`;
   console.log(`\n${verdict.faults.length} promises were broken. The same plan again: ${repeat}`);
   process.exitCode = 1;
 }

@@ -1,9 +1,9 @@
 import { parseArgs } from "node:util";
 import { StartError } from "../../src/local/project.ts";
 
-export type Options = { seed: number; jobs: number; kills: number; short: boolean };
+export type Options = { seed: number; jobs: number; events: number; kills: number; short: boolean };
 
-const usage = "Usage: npm run torture -- [--short] [--seed N] [--jobs N] [--kills N]";
+const usage = "Usage: npm run torture -- [--short] [--seed N] [--jobs N] [--events N] [--kills N]";
 
 /** Throws a StartError that says how it is used. */
 export function readOptions(args: string[]): Options {
@@ -19,6 +19,7 @@ export function readOptions(args: string[]): Options {
         short: { type: "boolean" },
         seed: { type: "string" },
         jobs: { type: "string" },
+        events: { type: "string" },
         kills: { type: "string" },
       },
     });
@@ -27,6 +28,7 @@ export function readOptions(args: string[]): Options {
       short,
       seed: number("seed", values.seed, Math.floor(Math.random() * 2 ** 31)),
       jobs: number("jobs", values.jobs, short ? 200 : 2_000),
+      events: number("events", values.events, short ? 60 : 1_000),
       kills: number("kills", values.kills, short ? 5 : 50),
     };
   } catch (thrown) {

@@ -1,4 +1,6 @@
 import type { OnInterrupt } from "../../src/contract/jobs.ts";
+import { type HookPlan, hookPlan, type SinkMode, sinkMode } from "./hookPlan.ts";
+import type { Options } from "./options.ts";
 import { type Random, randomFrom } from "./random.ts";
 
 /** How the upstream answers a job's calls. */
@@ -72,6 +74,9 @@ export type BatchPlan = {
 export type Plan = {
   jobs: JobPlan[];
   batches: BatchPlan[];
+  hooks: HookPlan[];
+  /** What receivers do, message by message. */
+  sinkModes: () => Generator<SinkMode, never>;
   /** How long each life of the runtime lasts, ms; killed at the end of each, and the last one is left alone. */
   livesMs: number[];
   /** When the upstream breaks, ms of the runtime's lives: open answers are reset, and so are new calls for a while. */
@@ -82,7 +87,7 @@ export type Plan = {
  * Everything that will happen, but for the clock of the machine it happens on. Time is counted while the runtime lives,
  * so that a machine that takes long to start it does not pile jobs up.
  */
-export function planOf({ seed, jobs, kills }: { seed: number; jobs: number; kills: number }): Plan {
+export function planOf({ seed, jobs, events, kills }: Omit<Options, "short">): Plan {
   const random = randomFrom(seed);
   const livesMs = Array.from({ length: kills }, () => random.whole(2_500, 8_000));
   const spanMs = livesMs.reduce((sum, life) => sum + life, 0);
@@ -94,6 +99,10 @@ export function planOf({ seed, jobs, kills }: { seed: number; jobs: number; kill
   return {
     livesMs,
     batches,
+    hooks: Array.from({ length: events }, (_, at) => hookPlan(random, `h${seed}x${at}`, random.next() * spanMs)),
+    sinkModes: function* () {
+      for (const modes = randomFrom(seed + 1); ; ) yield sinkMode(modes);
+    },
     jobs: all.filter(({ tag }) => !inBatches.has(tag)),
     outages: Array.from({ length: Math.ceil(kills / 3) }, () => ({
       atMs: random.next() * spanMs,
@@ -138,7 +147,7 @@ function jobPlan(random: Random, tag: string, atMs: number): JobPlan {
   };
 }
 
-function scriptOf(random: Random, shape: Shape): Script {
+export function scriptOf(random: Random, shape: Shape): Script {
   const refusals = (status: number, count: number) => Array.from({ length: count }, () => status);
   return {
     refusals:

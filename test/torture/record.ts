@@ -4,7 +4,8 @@ import type { LocalDatabase } from "../../src/local/runtime.ts";
 /** A job as the run log has it. */
 export type Row = {
   id: string;
-  tag: string;
+  /** Null for runs of events. */
+  tag: string | null;
   /** The run that it repeats. */
   retryOf: string | null;
   status: string;
@@ -14,6 +15,14 @@ export type Row = {
   /** Null: not kept. */
   answer: { content: string | null; reasoning: string | null; toolCalls: { function: { arguments: string } }[] } | null;
 };
+
+/** An event as a trigger has stored it. */
+export type EventRow = { id: string; runId: string | null };
+
+export async function readEvents(database: LocalDatabase): Promise<EventRow[]> {
+  const { results } = await database.prepare("SELECT id, run_id AS runId FROM events").all<EventRow>();
+  return results;
+}
 
 /** The tags of the jobs that have not ended. */
 export async function liveTags(database: LocalDatabase): Promise<Map<string, string>> {

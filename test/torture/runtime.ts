@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -37,6 +38,9 @@ export async function startMortal({ upstreamUrl, signal }: MortalOptions): Promi
     UPSTREAM_BASE_URL: upstreamUrl,
     UPSTREAM_API_KEY: "torture",
     UPSTREAM_CIRCUIT_FAILURES: "1000000",
+    ENVIRONMENT: "development",
+    WEBHOOKS_ALLOW_LOOPBACK: "true",
+    ENCRYPTION_KEY: randomBytes(32).toString("base64"),
   };
   const log = (line: string) => {
     const event = /"event":"(\w+)"/.exec(line)?.[1] ?? line.split(/[;=]/, 1).join("").slice(0, 80);

@@ -4,7 +4,7 @@ import type { Verdict } from "./torture.ts";
 const ends = ["succeeded", "failed", "cancelled", "interrupted"];
 
 /** What happened, as lines of text. */
-export function table({ cases, batches, deaths, logged, playedMs, quietMs }: Verdict): string {
+export function table({ cases, batches, hooks, sinks, deaths, logged, playedMs, quietMs }: Verdict): string {
   const rows = Object.keys(shapes).map((shape) => {
     const of = cases.filter(({ witness }) => witness.plan.shape === shape);
     const runs = of.flatMap(({ rows }) => rows);
@@ -30,6 +30,9 @@ export function table({ cases, batches, deaths, logged, playedMs, quietMs }: Ver
   );
   const watchers = cases.reduce((sum, { witness }) => sum + witness.watched.length, 0);
   const repeats = cases.reduce((sum, { witness }) => sum + witness.repeatIds.size, 0);
+  const answers = hooks.reduce((sum, hook) => sum + hook.answers.length, 0);
+  const told = [...sinks.steady.received.values()];
+  const attempts = told.reduce((sum, message) => sum + message.attempts, 0);
   const reconnects = cases.reduce((sum, { witness }) => sum + witness.reconnects, 0);
   const restartMs = deaths.map(({ atMs, backAtMs }) => backAtMs - atMs).toSorted((a, b) => a - b);
   const seconds = (ms: number) => (ms / 1000).toFixed(1);
@@ -39,6 +42,7 @@ export function table({ cases, batches, deaths, logged, playedMs, quietMs }: Ver
     `kills ${deaths.length}, each ${restartMs[0] ?? 0} to ${restartMs.at(-1) ?? 0} ms until the runtime was there again`,
     `watchers ${watchers}, reconnected ${reconnects} times`,
     `batches ${batches}, repeated jobs ${repeats}`,
+    `events ${hooks.length}, answered ${answers} times; ends told ${told.length}, in ${attempts} attempts; gone after ${sinks.gone.received.size}`,
     `played ${seconds(playedMs)} s, quiet after ${seconds(quietMs)} s more`,
     `logged: ${[...logged].map(([event, count]) => `${event} ${count}`).join(", ") || "nothing"}`,
   ].join("\n");

@@ -1,10 +1,12 @@
 import { completionsRouter } from "./completions.ts";
+import { endpointsRouter } from "./endpoints.ts";
 import { router } from "./init.ts";
 import { jobsRouter } from "./jobs.ts";
 import { keysRouter } from "./keys.ts";
 import { modelsRouter } from "./models.ts";
 import { runsRouter } from "./runs.ts";
 import { templatesRouter } from "./templates.ts";
+import { triggersRouter } from "./triggers.ts";
 import { upstreamsRouter } from "./upstreams.ts";
 
 export const appRouter = router({
@@ -15,6 +17,8 @@ export const appRouter = router({
   models: modelsRouter,
   upstreams: upstreamsRouter,
   keys: keysRouter,
+  triggers: triggersRouter,
+  endpoints: endpointsRouter,
 });
 
 /** The type a client is made from. */

@@ -1,0 +1,192 @@
+import { DurableObject } from "cloudflare:workers";
+import type { Delivery, DeliveryAttempt, DeliveryDetail } from "../contract/deliveries.ts";
+import { limits } from "../contract/limits.ts";
+import { afterAttempt } from "../core/deliverySchedule.ts";
+import { type SentAttempt, sendNotice } from "../core/deliverySending.ts";
+import type { DeliveryFilter, Disabled, EndpointOwner, StoredEndpoint } from "../core/endpointPorts.ts";
+import type { Notice } from "../core/webhookMessages.ts";
+import type { Env } from "../env.ts";
+import { log } from "../log.ts";
+import { DeliveryTable, type DueDelivery } from "./deliveryTable.ts";
+import { type EndpointBindings, endpointBindings } from "./endpointBindings.ts";
+import { EndpointMemory } from "./endpointMemory.ts";
+import { JobAlarm } from "./jobAlarm.ts";
+
+/**
+ * One endpoint, addressed by its id: keeps the messages to it, sends a few at a time, and decides whether anything is
+ * sent at all. A message is in its SQLite from the moment it is accepted until long after its end; whatever ends the
+ * object, its alarm comes back to what is left, and sends again what was on its way. See `EndpointObjects`.
+ */
+export class EndpointActor extends DurableObject<Env> {
+  readonly #table: DeliveryTable;
+  readonly #alarm: JobAlarm;
+  readonly #memory: EndpointMemory;
+  readonly #bindings: EndpointBindings;
+  readonly #underWay = new Set<string>();
+  /** The endpoint's record as it was then, and how often it has changed since this object began. */
+  #record: { stored: StoredEndpoint; readAtMs: number } | null = null;
+  #changes = 0;
+  /** D1 could not be asked for it, so often in a row: not to be asked again before then. */
+  #misses = 0;
+  #heldUntilMs = 0;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#table = new DeliveryTable(ctx.storage.sql);
+    this.#alarm = new JobAlarm(ctx.storage);
+    this.#bindings = endpointBindings(env);
+    this.#memory = new EndpointMemory({
+      kv: ctx.storage.kv,
+      alarm: this.#alarm,
+      showDisabled: this.#bindings.showDisabled,
+      background: (work) => ctx.waitUntil(work),
+    });
+  }
+
+  async accept(owner: EndpointOwner, notices: readonly Notice[], keptMs: number): Promise<void> {
+    this.#memory.own(owner);
+    const nowMs = Date.now();
+    this.#table.accept(notices, nowMs + keptMs, nowMs);
+    this.#go();
+  }
+
+  async state(_owner: EndpointOwner) {
+    const { disabled = null, failingSinceMs = null } = this.#memory.state ?? {};
+    return { pending: this.#table.countIn("pending"), dead: this.#table.countIn("dead"), failingSinceMs, disabled };
+  }
+
+  async setEnabled(owner: EndpointOwner, enabled: boolean): Promise<Disabled | null> {
+    this.#memory.own(owner);
+    if (enabled) this.#memory.enable();
+    else this.#memory.disable("requested");
+    await this.#memory.show();
+    this.#go();
+    return this.#memory.state?.disabled ?? null;
+  }
+
+  async changed(_owner: EndpointOwner): Promise<void> {
+    this.#record = null;
+    this.#changes++;
+  }
+
+  /** `test` is a name that the runtime keeps for itself. */
+  async sendSample(owner: EndpointOwner, notice: Notice): Promise<DeliveryAttempt | null> {
+    const stored = await this.#bindings.findEndpoint(owner);
+    if (!stored || stored.endpoint.archived) return null;
+    const sent = await sendNotice({ ...this.#bindings, isHeld: () => false }, stored, notice, () => {});
+    return sent?.attempt ?? null;
+  }
+
+  async listDeliveries(_owner: EndpointOwner, filter: DeliveryFilter): Promise<Delivery[]> {
+    return this.#table.list(filter).map((delivery) => this.#asHeld(delivery));
+  }
+
+  async findDelivery(_owner: EndpointOwner, id: string): Promise<DeliveryDetail | null> {
+    const found = this.#table.find(id);
+    return found && { ...found, delivery: this.#asHeld(found.delivery) };
+  }
+
+  async replay(_owner: EndpointOwner, id: string): Promise<Delivery | "disabled" | null> {
+    if (!this.#table.find(id)) return null;
+    if (this.#memory.isHeld) return "disabled";
+    if (!this.#underWay.has(id)) this.#table.replay(id, Date.now());
+    const delivery = this.#table.find(id)?.delivery ?? null;
+    this.#go();
+    return delivery;
+  }
+
+  async forgetRun(_owner: EndpointOwner, runId: string): Promise<void> {
+    this.#table.forgetRun(runId);
+  }
+
+  async clear(_owner?: EndpointOwner): Promise<void> {
+    this.#table.clear();
+    this.#memory.clear();
+    this.#alarm.fired();
+    this.#record = null;
+    await this.ctx.storage.deleteAlarm();
+    await this.ctx.storage.deleteAll();
+  }
+
+  override async alarm(): Promise<void> {
+    this.#alarm.fired();
+    this.ctx.waitUntil(this.#memory.show());
+    this.#go();
+  }
+
+  /** Drops what is old, sends what is due as far as there is room, and sets the alarm for what comes next. */
+  #go(): void {
+    const { state } = this.#memory;
+    if (!state) return;
+    const nowMs = Date.now();
+    this.#table.prune(nowMs, this.#memory.isHeld);
+    if (!this.#memory.isHeld && this.#sendsFromMs() <= nowMs)
+      for (const due of this.#table.due(nowMs, limits.maxSends - this.#underWay.size, this.#underWay)) {
+        this.#underWay.add(due.id);
+        this.ctx.waitUntil(this.#send(due));
+      }
+    const nextAtMs = this.#nextAtMs(nowMs);
+    if (nextAtMs !== null) this.#alarm.within(Math.max(0, nextAtMs - nowMs));
+  }
+
+  async #send(due: DueDelivery): Promise<void> {
+    try {
+      const stored = await this.#findRecord();
+      if (!stored) return await this.clear();
+      const ports = { ...this.#bindings, isHeld: () => this.#memory.isHeld };
+      // What follows from a 410 must not wait for the answer's body.
+      const sent = await sendNotice(ports, stored, due, (status) => {
+        if (status === 410) this.#memory.disable("gone");
+      });
+      if (sent) this.#note(due, sent);
+    } catch (cause) {
+      log("delivery_stumbled", { endpointId: this.ctx.id.name, deliveryId: due.id, cause });
+      const pauseMs = Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#misses++);
+      this.#heldUntilMs = Date.now() + pauseMs;
+    } finally {
+      this.#underWay.delete(due.id);
+      this.#go();
+    }
+  }
+
+  #note({ id, tries }: DueDelivery, sent: SentAttempt): void {
+    const { attempt, retryAfterSeconds } = sent;
+    const tried = { tries: tries + 1, nowMs: Date.now(), random: Math.random() };
+    this.#table.attempted(id, attempt, afterAttempt({ ...attempt, retryAfterSeconds }, tried));
+    this.#memory.attempted(sent);
+  }
+
+  /** Null: it is archived, or there is none. */
+  async #findRecord(): Promise<StoredEndpoint | null> {
+    const known = this.#record;
+    if (known && known.readAtMs + limits.maxCacheAgeMs > Date.now()) return known.stored;
+    const owner = this.#memory.state?.owner;
+    const readAtMs = Date.now();
+    const changes = this.#changes;
+    const stored = owner ? await this.#bindings.findEndpoint(owner) : null;
+    if (!stored || stored.endpoint.archived) return null;
+    this.#misses = 0;
+    if (changes === this.#changes) this.#record = { stored, readAtMs };
+    return stored;
+  }
+
+  #sendsFromMs(): number {
+    return Math.max(this.#memory.state?.pausedUntilMs ?? 0, this.#heldUntilMs);
+  }
+
+  #nextAtMs(nowMs: number): number | null {
+    const mayStart = !this.#memory.isHeld && this.#underWay.size < limits.maxSends;
+    const next = mayStart ? this.#table.nextAtMs(this.#underWay) : null;
+    const times = [
+      next === null ? null : Math.max(next, this.#sendsFromMs()),
+      this.#underWay.size > 0 ? nowMs + limits.deliveryLeaseMs : null,
+      this.#memory.state?.shown === false ? nowMs + limits.recordPauseMs : null,
+    ].filter((time) => time !== null);
+    // Old messages are dropped whenever the object is at work; it is woken for them alone where there is nothing else.
+    return times.length === 0 ? this.#table.prunedAtMs(this.#memory.isHeld) : Math.min(...times);
+  }
+
+  #asHeld(delivery: Delivery): Delivery {
+    return this.#memory.isHeld ? { ...delivery, nextAttemptAt: null } : delivery;
+  }
+}

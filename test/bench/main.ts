@@ -10,6 +10,7 @@ import type { Bench } from "./rounds.ts";
 import { backpressure } from "./scenarios/backpressure.ts";
 import { burst } from "./scenarios/burst.ts";
 import { disconnect } from "./scenarios/disconnect.ts";
+import { hooks } from "./scenarios/hooks.ts";
 import { jobs } from "./scenarios/jobs.ts";
 import { nonstream } from "./scenarios/nonstream.ts";
 import { paced } from "./scenarios/paced.ts";
@@ -22,7 +23,7 @@ import type { UpstreamApi } from "./upstream.ts";
  * and beside the upstream itself, by turns in one run. Loopback only; every process ends with it.
  */
 
-const scenarios = { paced, burst, nonstream, disconnect, backpressure, log: runLog, jobs };
+const scenarios = { paced, burst, nonstream, disconnect, backpressure, log: runLog, jobs, hooks };
 type Name = keyof typeof scenarios;
 
 /** A run that takes longer has gone wrong, ms. */

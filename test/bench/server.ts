@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,7 +30,8 @@ export async function startBenchServer(upstreamUrl: string, signal: AbortSignal)
   const buildDir = join(projectRoot, ".weir", "build");
   await makeBuildDir(buildDir);
   const worker = await buildWorker(buildDir, signal);
-  const bindings = { UPSTREAM_BASE_URL: upstreamUrl, UPSTREAM_API_KEY: "bench" };
+  const ENCRYPTION_KEY = randomBytes(32).toString("base64");
+  const bindings = { UPSTREAM_BASE_URL: upstreamUrl, UPSTREAM_API_KEY: "bench", ENCRYPTION_KEY };
   const beside = [passThrough(upstreamUrl), withoutWrites(worker.code, bindings)];
   const log = (line: string) => console.error(line);
   const runtime = undo.use(await openRuntime({ worker, beside, stateDir, port: 0, bindings, log, signal }));

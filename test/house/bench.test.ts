@@ -31,5 +31,5 @@ it("leaves no process when it is stopped midway", async () => {
 it("names its scenarios when it is asked for an unknown one", async () => {
   await using command = startCommand("node", [...bench, "speed"]);
   expect(await command.ended).toBe(1);
-  expect(command.output()).toContain("--only paced,burst,nonstream,disconnect,backpressure,log,jobs");
+  expect(command.output()).toContain("--only paced,burst,nonstream,disconnect,backpressure,log,jobs,hooks");
 });

@@ -4,13 +4,13 @@ import { limits } from "../../src/contract/limits.ts";
 import { CreateTriggerInput } from "../../src/contract/triggers.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { newBudget } from "../../src/core/expressions.ts";
-import { mapVariables, matches, parseMapping } from "../../src/core/mapping.ts";
+import { mapMetadata, mapVariables, matches, parseMapping } from "../../src/core/mapping.ts";
 import { parsePayload } from "../../src/core/payload.ts";
 
 type Asked = { headers?: Record<string, string>; schema?: Record<string, unknown>; type?: string };
 
-const mappings = (variables: Record<string, unknown>) =>
-  CreateTriggerInput.parse({ name: "t", scheme: "github", template: "t", variables }).variables;
+const parsed = (settings: object) =>
+  parseMapping(CreateTriggerInput.parse({ name: "t", scheme: "github", template: "t", ...settings }));
 
 const strings = (variables: Record<string, unknown>) => ({
   properties: Object.fromEntries(Object.keys(variables).map((name) => [name, { type: "string" }])),
@@ -18,7 +18,7 @@ const strings = (variables: Record<string, unknown>) => ({
 
 function map(variables: Record<string, unknown>, text: string, { headers = {}, schema, type }: Asked = {}) {
   const input = { text, headers, body: parsePayload(text, type ?? null) };
-  return mapVariables(parseMapping(null, mappings(variables)), schema ?? strings(variables), {
+  return mapVariables(parsed({ variables }), schema ?? strings(variables), {
     input,
     budget: newBudget(),
   });
@@ -35,7 +35,7 @@ function fault(work: () => unknown): AppError {
 }
 
 const filtered = (filter: string, body: unknown, headers = {}) =>
-  matches(parseMapping(filter, {}), { text: "", headers, body }, newBudget());
+  matches(parsed({ filter }), { text: "", headers, body }, newBudget());
 
 describe("a payload", () => {
   it.each([
@@ -187,7 +187,62 @@ describe("a variable", () => {
     ["an empty expression", { x: "" }],
     ["a body that is not", { x: { body: false } }],
   ])("from %s is refused", (_, variables) => {
-    expect(() => mappings(variables)).toThrow();
+    expect(() => parsed({ variables })).toThrow();
+  });
+});
+
+describe("a pair of metadata", () => {
+  const metadataOf = (metadata: Record<string, unknown>, text: string, headers = {}) =>
+    mapMetadata(parsed({ metadata }), {
+      input: { text, headers, body: parsePayload(text, null) },
+      budget: newBudget(),
+    });
+
+  it("is text, whatever the payload has there, and is left out where that is nothing", () => {
+    const text = '{"n":7,"user":{"login":"ada"},"none":null,"yes":true}';
+    const metadata = {
+      issue: "n",
+      user: "user",
+      none: "none",
+      yes: "yes",
+      team: { value: 3 },
+      kind: { header: "X-Kind" },
+      stage: { expression: "none", default: "new" },
+    };
+    expect(metadataOf(metadata, text, { "x-kind": "k" })).toEqual({
+      issue: "7",
+      user: '{"login":"ada"}',
+      yes: "true",
+      team: "3",
+      kind: "k",
+      stage: "new",
+    });
+  });
+
+  it("is cut to what metadata may hold, between characters, and holds text alone", () => {
+    const long = JSON.stringify({ a: `${"x".repeat(limits.maxMetadataValueChars - 1)}😀`, b: "ab\u0000" });
+    const metadata = { a: "a", b: { expression: "b", maxChars: 400 }, c: { expression: "a", maxChars: 2 } };
+    expect(metadataOf(metadata, long)).toEqual({
+      a: "x".repeat(limits.maxMetadataValueChars - 1),
+      b: "ab\uFFFD",
+      c: "xx",
+    });
+    const most = { a: { expression: "a", maxChars: limits.maxMappedChars } };
+    expect(metadataOf(most, JSON.stringify({ a: "y".repeat(9_000) }))["a"]).toHaveLength(512);
+  });
+
+  it("whose expression does not fit is refused with its name", () => {
+    const refused = fault(() => metadataOf({ issue: "abs(a)" }, '{"a":"x"}'));
+    expect(refused).toMatchObject({ param: "metadata.issue", details: { expression: "abs(a)" } });
+  });
+
+  it.each([
+    ["weir's own name", { trigger: "a" }],
+    ["another of them", { event: "a" }],
+    ["a long name", { ["x".repeat(65)]: "a" }],
+    ["one too many", Object.fromEntries(Array.from({ length: 15 }, (_, at) => [`k${at}`, "a"]))],
+  ])("of %s is refused", (_, metadata) => {
+    expect(() => parsed({ metadata })).toThrow();
   });
 });
 

@@ -61,10 +61,7 @@ export const limits = {
   maxUpstreamMessageChars: 1_000,
   /** Unparsed stream kept until it is folded, bytes; parsing in gulps costs less than parsing each event. */
   foldGulpBytes: 32 * 1024,
-  /**
-   * When an upstream's chunks are a burst: so many in a row, each within so many ms on average. Fewer would be met by a
-   * steady stream whose reader was held up for a moment.
-   */
+  /** An upstream's chunks are a burst from so many in a row, each within so many ms on average: fewer may be a stall's end. */
   burstReads: 4,
   maxBurstReads: 96,
   burstReadMs: 2,
@@ -131,10 +128,7 @@ export const limits = {
   writeGatherMs: 50,
   /** How long a run waits for a write that another request sends along, ms, before it sends its own. */
   writePatienceMs: 5_000,
-  /**
-   * A completion that lasts so long gets its row while it is running, ms; a shorter one is written once, at its end,
-   * which saves a third of the rows. It is also how long a call may go unseen by the log if its isolate dies.
-   */
+  /** A completion gets its row so late while it runs, ms, as one write saves a third; if its isolate dies before, none. */
   openRunAfterMs: 500,
   /** An id younger than this may be on its way into the log, ms: whoever asks for it is kept waiting, asked for so often, and not refused. */
   recordLagMs: 1_000,
@@ -193,9 +187,9 @@ export const limits = {
   batchArmMs: 60_000,
   /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
   jobTickMs: 50,
-  /** What has arrived is told after a tick once it is so many chunks, else after so long, ms: a delta costs a stored row. */
+  /** Told after a tick at so many chunks, else after so long, ms: each is a row, and one a tick were 26 for 100, not 20. */
   jobDeltaChunks: 10,
-  jobDeltaMs: 120,
+  jobDeltaMs: 60,
   /** One delta, UTF-16 units: JSON takes up to 6 bytes for one, and a row of an object holds 2 MB. */
   maxDeltaChars: 256 * 1024,
   /** Parsed answer that goes with a job's last event, bytes of JSON: it shares a row of 2 MB with the run. */
@@ -216,6 +210,8 @@ export const limits = {
   watchRetryMs: 500,
   /** A watcher whose object was restarted is attached again so often in a row, with a growing pause that starts here, ms. */
   watchReattachments: 5,
+  /** An attachment that has lasted so long, ms, was no failure: a silent job may be watched through any number of restarts. */
+  watchSteadyMs: 10_000,
   watchReattachPauseMs: 100,
   /** A job's slot at its project's gate is free again so long after it was last renewed, ms: a lost job holds it no longer. */
   slotLeaseMs: 60_000,
@@ -231,7 +227,9 @@ export const limits = {
   relaySlackMs: 300_000,
   /** Rows that one sweep looks at, or deletes, of a kind: a sweep is one invocation, and another one follows in a minute. */
   sweepRows: 500,
-  /** Jobs that one sweep starts: a read and a call each, and the free plan grants 50 of both to an invocation. */
+  /** Live runs that one sweep looks at: rows read, and names that it asks gates about. */
+  sweepLiveRuns: 2_000,
+  /** Jobs that one sweep starts, and gates that it asks: a read and a call each, and the free plan grants 50 of both to an invocation. */
   sweepStarts: 16,
   /** Prices of its own that a project may set; the list of models is one answer without pages. */
   maxModelPrices: 500,

@@ -15,6 +15,8 @@ export type AttemptPolicy = {
   pauseMs: number;
   /** Failed completions in a row after which an upstream is left alone. */
   circuitFailures: number;
+  /** Calls in all, where fewer than `limits.maxAttempts` are left. */
+  maxCalls?: number;
 };
 
 type Outcome<Result> = { result: Result } | { error: AppError };
@@ -41,19 +43,19 @@ export async function firstAnswer<Result>(options: AttemptOptions<Result>): Prom
     const outcome = await tryModel(options, candidate);
     if ("result" in outcome) return outcome.result;
     failure = outcome.error;
-    if (verdictOn(failure) === "stop" || options.attempts.length >= limits.maxAttempts) break;
+    if (verdictOn(failure) === "stop" || !mayCall(options)) break;
   }
   throw failure ?? new AppError("internal", "There was nothing to try.");
 }
 
 async function tryModel<Result>(options: AttemptOptions<Result>, candidate: Candidate): Promise<Outcome<Result>> {
-  const { policy, circuits, attempts } = options;
+  const { policy, circuits } = options;
   const upstream = circuitOf(options.projectId, candidate.route);
   if (!circuits.admits(upstream, policy.circuitFailures)) return { error: resting() };
   try {
     for (let tries = 1; ; tries++) {
       const outcome = await tryOnce(options, candidate);
-      const more = tries < policy.perModel && attempts.length < limits.maxAttempts;
+      const more = tries < policy.perModel && mayCall(options);
       const pause = "error" in outcome && more ? pauseAfter(outcome.error, tries, policy) : null;
       if (pause === null) return noted(circuits, upstream, outcome);
       await sleep(pause, options.stop);
@@ -62,6 +64,10 @@ async function tryModel<Result>(options: AttemptOptions<Result>, candidate: Cand
     circuits.abandoned(upstream);
     throw thrown;
   }
+}
+
+function mayCall<Result>({ attempts, policy }: AttemptOptions<Result>): boolean {
+  return attempts.length < Math.min(limits.maxAttempts, policy.maxCalls ?? limits.maxAttempts);
 }
 
 function pauseAfter(error: AppError, tries: number, policy: AttemptPolicy): number | null {

@@ -53,6 +53,14 @@ export function idempotencyKey(header: string | null): string | null {
   );
 }
 
+/**
+ * The key as it is stored. Those of a publishable key, which everybody may read in a page, are kept apart from its
+ * project's: by a prefix that no caller can send, as it ends in a line break.
+ */
+export function storedKey({ kind, keyId }: Pick<Principal, "kind" | "keyId">, key: string): string {
+  return kind === "publishable" ? `${keyId}\n${key}` : key;
+}
+
 /** Running a request once, however often it is sent under one key of its project. */
 export function idempotencyUseCases(ports: IdempotencyPorts) {
   /** While the work lasts, the key stays ours; should this Worker die, it is free `limits.claimMs` later at most. */
@@ -105,7 +113,7 @@ export function idempotencyUseCases(ports: IdempotencyPorts) {
       work: () => Promise<Answer>,
     ): Promise<{ replayed: false; answer: Answer } | { replayed: true; answer: KeptAnswer }> {
       const { projectId, keepContents } = principal;
-      const claim: Claim = { projectId, key: request.key, claimId: ports.newClaimId() };
+      const claim: Claim = { projectId, key: storedKey(principal, request.key), claimId: ports.newClaimId() };
       const nowMs = ports.now();
       const requestDigest = await sha256Hex(canonicalJson([request.method, request.path, request.body]));
       const holder = await ports

@@ -36,6 +36,8 @@ export type BatchStore = {
    * project holds the idempotency key, which is then returned; null: it is written. Idempotent.
    */
   submitBatch: (batch: NewBatch) => Promise<BatchHolder | null>;
+  /** What holds an idempotency key of the project; null: nothing does. */
+  findBatchHolder: (projectId: string, key: string) => Promise<BatchHolder | null>;
   /** Null when the reader may see no such batch. */
   countBatch: (reader: JobReader, batchId: string) => Promise<BatchStatus | null>;
   /** At most `limits.batchSliceJobs` of them; what starts a job is kept until it has ended. */

@@ -13,16 +13,16 @@ import type { CheckCallback } from "./callbacks.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import { idTimeMs, newId } from "./ids.ts";
+import { readerOf } from "./jobAccess.ts";
 import { renderedJobs } from "./jobBatchItems.ts";
-import type { BatchHolder, BatchObjects, BatchStore } from "./jobBatchPorts.ts";
-import { termsOf } from "./jobSpec.ts";
-import { readerOf } from "./jobs.ts";
+import type { BatchHolder, BatchObjects, BatchStore, NewBatchJob } from "./jobBatchPorts.ts";
+import { type JobTerms, termsOf } from "./jobSpec.ts";
 import { canonicalJson } from "./json.ts";
 import type { PreparePorts } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
 
 export type BatchPorts = PreparePorts &
-  Pick<BatchStore, "submitBatch" | "countBatch" | "listBatchResults"> & {
+  Pick<BatchStore, "submitBatch" | "findBatchHolder" | "countBatch" | "listBatchResults"> & {
     batchObjects: BatchObjects;
     admit: Admit;
     checkCallback: CheckCallback;
@@ -30,6 +30,8 @@ export type BatchPorts = PreparePorts &
     /** Milliseconds since the epoch. */
     now: () => number;
   };
+
+type MadeBatch = { batchId: string; nowMs: number; terms: JobTerms; jobs: NewBatchJob[] };
 
 /** Many jobs submitted, counted, read and cancelled together; each is a job like any other. A foreign batch is `not_found`. */
 export function batchUseCases(ports: BatchPorts) {
@@ -41,25 +43,47 @@ export function batchUseCases(ports: BatchPorts) {
     return status;
   }
 
+  async function make(principal: Principal, input: SubmitBatchInput): Promise<MadeBatch> {
+    await ports.admit(principal);
+    await ports.checkCallback(principal, input.callback);
+    const batchId = newId("bat", ports.now());
+    // The runs are found by the time in the batch's id.
+    const nowMs = idTimeMs(batchId) ?? 0;
+    const terms = termsOf(input, nowMs);
+    return { batchId, nowMs, terms, jobs: await renderedJobs(ports, principal, { input, terms, batchId, nowMs }) };
+  }
+
+  /** Null also where it cannot be looked up: the caller is told then why it was refused. */
+  function holderOf(projectId: string, key: string): Promise<BatchHolder | null> {
+    return ports.findBatchHolder(projectId, key).catch((cause: unknown) => {
+      ports.log("key_not_looked_up", { projectId, cause });
+      return null;
+    });
+  }
+
   return {
     /**
      * Accepts a batch whole or, when one of its items is at fault, not at all: the error names `items.N`. It counts as one
      * request, and is measured against budgets once; its jobs pass the project's gate like all others. The same batch
-     * under the same idempotency key is the same batch, another request a `conflict`.
+     * under the same idempotency key is the same batch, even if it would be refused by now; another request a `conflict`.
      */
     async submitBatch(principal: Principal, input: SubmitBatchInput): Promise<BatchTicket> {
       if (principal.kind === "publishable")
         throw new AppError("forbidden", "A publishable key submits its jobs one by one.");
-      await ports.admit(principal);
-      await ports.checkCallback(principal, input.callback);
-      const batch = { batchId: newId("bat", ports.now()), projectId: principal.projectId };
-      // The runs are found by the time in the batch's id.
-      const nowMs = idTimeMs(batch.batchId) ?? 0;
+      const { projectId } = principal;
       const { idempotencyKey: key, ...asked } = input;
-      const terms = termsOf(input, nowMs);
-      const jobs = await renderedJobs(ports, principal, { input, terms, batchId: batch.batchId, nowMs });
       const requestDigest = await sha256Hex(canonicalJson(["jobs.submitBatch", asked]));
       const idempotency = key === undefined ? null : { key, requestDigest };
+      let made: MadeBatch;
+      try {
+        made = await make(principal, input);
+      } catch (refusal) {
+        const held = idempotency && (await holderOf(projectId, idempotency.key));
+        if (held?.requestDigest !== requestDigest) throw refusal;
+        return ticketOfHolder(held, requestDigest);
+      }
+      const { batchId, terms, jobs, nowMs } = made;
+      const batch = { batchId, projectId };
       // Before the batch is written: from then on it is started even if this Worker ends.
       await objects.arm(batch).catch((cause: unknown) => {
         throw new AppError("unavailable", "The batch cannot be taken at the moment.", {

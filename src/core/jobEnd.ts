@@ -65,14 +65,16 @@ export function withLostAttempt(attempts: readonly Attempt[], elapsedMs: number)
 
 /**
  * Milliseconds that a job whose round has failed waits before the next one, or null when it has failed for good. It waits
- * where a relay could not: out an upstream's limit, or its rest. Nothing is tried again once tokens have arrived.
+ * where a relay could not: out an upstream's limit, its rest, or whatever time it asked for. Nothing is tried again once
+ * tokens have arrived.
  */
 export function waitAfter({ status, error, answer, attempts }: RoundFacts, leftMs: number): number | null {
   if (status !== "failed" || !error || attempts.length >= limits.maxJobAttempts) return null;
   if (answer.begun) return null;
-  const limited = error.code === "rate_limited" && verdictOn(error) === "again";
-  if (!limited && !(error.code === "unavailable" && error.retryAfterSeconds !== undefined)) return null;
+  const { code, retryAfterSeconds: asked } = error;
+  if (asked === undefined && code !== "rate_limited") return null;
+  if (code !== "unavailable" && verdictOn(error) !== "again") return null;
   const backoffMs = Math.min(limits.maxRetryWaitMs, 1000 * 2 ** Math.min(attempts.length, 10));
-  const waitMs = error.retryAfterSeconds === undefined ? backoffMs : error.retryAfterSeconds * 1000;
+  const waitMs = asked === undefined ? backoffMs : asked * 1000;
   return waitMs < leftMs ? waitMs : null;
 }

@@ -14,12 +14,15 @@ export type Frames = {
 
 const lines: Frames = { opened: "", event: (json) => `${json}\n`, ping: null, closed: "" };
 
-/** tRPC's protocol as its client reads it; a client that lost its line comes back after `retry` ms. */
+/**
+ * tRPC's protocol as its client reads it; a client that lost its line comes back after `retry` ms. After the end that is a
+ * day, for an EventSource that nobody closes: the status 204 would stop it too, but tRPC's client takes that for a failure.
+ */
 const subscription: Frames = {
   opened: `event: connected\ndata: ${JSON.stringify({ reconnectAfterInactivityMs: 2 * limits.pingMs })}\nretry: ${limits.watchRetryMs}\n\n`,
   event: (json, seq) => `data: ${json}\nid: ${seq}\n\n`,
   ping: "event: ping\ndata: \n\n",
-  closed: "event: return\ndata: \n\n",
+  closed: `event: return\ndata: \nretry: ${limits.jobEventsMs}\n\n`,
 };
 
 export const framesOf: Record<FrameForm, Frames> = { lines, subscription };

@@ -1,3 +1,4 @@
+import type { Metadata } from "../contract/chat.ts";
 import type { RunStatus } from "../contract/runs.ts";
 import type { FrameForm } from "./jobFrames.ts";
 import type { JobSpec, StoredJob } from "./jobSpec.ts";
@@ -17,6 +18,8 @@ export type SubmittedJob = {
   createdAtMs: number;
   runAtMs: number;
   retryOf: string | null;
+  modelAsked: string;
+  metadata: Metadata;
   status: RunStatus;
   requestDigest: string | null;
 };
@@ -27,6 +30,8 @@ export type JobStore = {
    * project holds the idempotency key, which is then the one that is returned. Idempotent.
    */
   submitJob: (job: NewJob) => Promise<SubmittedJob>;
+  /** The job that holds an idempotency key of the project; null: none does. */
+  findHolder: (projectId: string, key: string) => Promise<SubmittedJob | null>;
   /** Null when the run is none of the project's, or no job; `stored` is null when its contents are not kept any more. */
   findStoredJob: (projectId: string, runId: string) => Promise<{ stored: StoredJob | null } | null>;
   /** Marks a queued run as `running`; a settled one stays as it is. */

@@ -29,12 +29,14 @@ export type Watched = Pick<WatchOptions, "afterSeq" | "follow"> & {
 
 /**
  * A job's events after `afterSeq`, in order, each once. An object that is restarted meanwhile is attached to again, which
- * the watcher does not notice; `unavailable` after `limits.watchReattachments` failures in a row.
+ * the watcher does not notice; `unavailable` after `limits.watchReattachments` failures in a row, none of which came
+ * after an event or after `limits.watchSteadyMs`.
  */
 export async function* watchJob(ports: WatchPorts, watched: Watched): AsyncGenerator<JobEvent, void> {
   const { principal, runId, signal, follow } = watched;
   let { afterSeq, source: attached } = watched;
   for (let failures = 0; !signal.aborted; ) {
+    const sinceMs = Date.now();
     try {
       const source = attached ?? (await ports.attach(principal, runId, { afterSeq, follow }));
       attached = undefined;
@@ -49,13 +51,20 @@ export async function* watchJob(ports: WatchPorts, watched: Watched): AsyncGener
       throw new Error("the stream of events closed early");
     } catch (cause) {
       if (signal.aborted) return;
-      if (cause instanceof AppError) throw cause;
+      if (isRefusal(cause)) throw cause;
       ports.log("watch_broke", { runId, cause });
+      // It was well as long as it lasted, though the job had nothing to tell.
+      if (Date.now() - sinceMs >= limits.watchSteadyMs) failures = 0;
       if (++failures > limits.watchReattachments)
         throw new AppError("unavailable", "The job cannot be reached at the moment.", { cause, retryAfterSeconds: 1 });
       await sleep(limits.watchReattachPauseMs * 2 ** (failures - 1), signal).catch(() => {});
     }
   }
+}
+
+/** What tells that the job cannot be watched at all; an object that cannot be reached is asked again. */
+export function isRefusal(cause: unknown): cause is AppError {
+  return cause instanceof AppError && cause.code !== "unavailable";
 }
 
 /** The events of a stream of lines; the stream is cancelled when its reader stops early or `signal` aborts. */

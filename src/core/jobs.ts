@@ -1,3 +1,4 @@
+import type { Metadata } from "../contract/chat.ts";
 import type {
   CancelledJob,
   JobEvent,
@@ -10,25 +11,26 @@ import type {
 } from "../contract/jobs.ts";
 import type { RunWithContents } from "../contract/runs.ts";
 import type { AdmissionHeaders, Admit } from "./admission.ts";
-import { quotaIdsOf } from "./budgets.ts";
 import type { CheckCallback } from "./callbacks.ts";
 import { type CompletionRequest, fromCreateInput } from "./completionRequest.ts";
 import { sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
-import { newId } from "./ids.ts";
+import { storedKey } from "./idempotency.ts";
+import { noJob, readerOf } from "./jobAccess.ts";
+import { framesOf } from "./jobFrames.ts";
 import { loggedEvents } from "./jobLogReplay.ts";
 import type { JobObjects, JobReader, JobStore, SubmittedJob } from "./jobPorts.ts";
+import { jobRepeater } from "./jobRepeat.ts";
 import { resultOf } from "./jobResult.ts";
 import { type JobOptions, type JobSpec, type StoredJob, specOf, storedJson, termsOf } from "./jobSpec.ts";
-import { type WatchPorts, watchJob } from "./jobWatch.ts";
+import { isRefusal, type WatchPorts, watchJob } from "./jobWatch.ts";
 import { canonicalJson } from "./json.ts";
 import { type PreparePorts, prepare } from "./prepare.ts";
 import type { Principal } from "./principal.ts";
-import type { RunStart } from "./runRecord.ts";
 import type { FindRun } from "./runs.ts";
 
 export type JobPorts = PreparePorts &
-  Pick<JobStore, "submitJob" | "findStoredJob"> & {
+  Pick<JobStore, "submitJob" | "findHolder" | "findStoredJob"> & {
     objects: JobObjects;
     findRun: FindRun;
     admit: Admit;
@@ -47,8 +49,12 @@ export type JobRequest = {
   canonical: unknown;
 };
 
-/** An accepted job, how it begins, and what the caller is told of its limits. */
-export type AcceptedJob = { ticket: JobTicket; start: RunStart; headers: AdmissionHeaders };
+/** An accepted job, what it was accepted with, and what the caller is told of its limits. */
+export type AcceptedJob = { ticket: JobTicket; model: string; metadata: Metadata; headers: AdmissionHeaders };
+
+type Keyed = { key: string | undefined; canonical: unknown };
+
+type NewlyMade = { job: StoredJob; headers: AdmissionHeaders };
 
 /**
  * Durable completions: submitting, watching, cancelling and repeating them. A foreign run is `not_found`; so is, for a
@@ -56,6 +62,7 @@ export type AcceptedJob = { ticket: JobTicket; start: RunStart; headers: Admissi
  */
 export function jobUseCases(ports: JobPorts) {
   const { objects } = ports;
+  const repeat = jobRepeater(ports);
 
   /** Asks the job's object; once more, with what starts it, if it was accepted and never started. */
   async function reach<T>(
@@ -67,7 +74,7 @@ export function jobUseCases(ports: JobPorts) {
     const answer = await ask(reader);
     if (answer !== null) return { answer };
     const found = await ports.findRun(reader.projectId, runId);
-    if (!found || (reader.keyId !== null && found.run.keyId !== reader.keyId)) throw notFound(runId);
+    if (!found || (reader.keyId !== null && found.run.keyId !== reader.keyId)) throw noJob(runId);
     if (found.run.status !== "queued" && found.run.status !== "running") return { ended: found };
     const job = await ports.findStoredJob(reader.projectId, runId);
     if (!job?.stored)
@@ -90,54 +97,79 @@ export function jobUseCases(ports: JobPorts) {
     log: ports.log,
   };
 
-  async function accept(job: StoredJob, request: { key: string | undefined; canonical: unknown }): Promise<JobTicket> {
-    const { spec } = job;
-    const json = storedJson(job);
-    const { key, canonical } = request;
+  /**
+   * Puts on record the job that `make` resolves with. What has been accepted under its key before is that run, even if
+   * it would be refused by now: its template has changed, or the caller's limits are used up.
+   */
+  async function accept(principal: Principal, { key, canonical }: Keyed, make: () => Promise<NewlyMade>) {
+    const { projectId } = principal;
     const requestDigest = await sha256Hex(canonicalJson(canonical));
-    const idempotency = key === undefined ? null : { key, requestDigest };
+    const idempotency = key === undefined ? null : { key: storedKey(principal, key), requestDigest };
+    let made: NewlyMade & { json: string };
+    try {
+      const { job, headers } = await make();
+      made = { job, headers, json: storedJson(job) };
+    } catch (refusal) {
+      const held = idempotency && (await holderOf(projectId, idempotency.key));
+      if (held?.requestDigest !== requestDigest) throw refusal;
+      return accepted(projectId, held, {});
+    }
+    const { headers, json } = made;
+    const { spec } = made.job;
     const held = await ports.submitJob({ start: spec.start, runAtMs: spec.runAtMs, json, idempotency });
     if (idempotency && held.requestDigest !== requestDigest)
       throw new AppError("conflict", "idempotencyKey: this key was used with another request", {
         param: "idempotencyKey",
         details: { runId: held.runId },
       });
+    return accepted(projectId, held, { headers, spec });
+  }
+
+  /** Null also where it cannot be looked up: the caller is told then why it was refused. */
+  function holderOf(projectId: string, key: string): Promise<SubmittedJob | null> {
+    return ports.findHolder(projectId, key).catch((cause: unknown) => {
+      ports.log("key_not_looked_up", { projectId, cause });
+      return null;
+    });
+  }
+
+  async function accepted(
+    projectId: string,
+    held: SubmittedJob,
+    made: { headers?: AdmissionHeaders; spec?: JobSpec },
+  ): Promise<AcceptedJob> {
+    const { runId, createdAtMs, runAtMs, retryOf, modelAsked: model, metadata } = held;
+    const own = made.spec?.start.id === runId ? made.spec : undefined;
     // What is on record is started by the sweeper if this fails: the job is accepted all the same.
-    await startHeld(spec, held).catch((cause: unknown) => ports.log("job_not_started", { runId: held.runId, cause }));
-    return {
-      runId: held.runId,
-      createdAt: new Date(held.createdAtMs).toISOString(),
-      runAt: new Date(held.runAtMs).toISOString(),
-      retryOf: held.retryOf,
-    };
+    await started(projectId, held, own).catch((cause: unknown) => ports.log("job_not_started", { runId, cause }));
+    const createdAt = new Date(createdAtMs).toISOString();
+    const ticket = { runId, createdAt, runAt: new Date(runAtMs).toISOString(), retryOf };
+    return { ticket, model, metadata, headers: made.headers ?? {} };
   }
 
   /** Whoever submitted the holder of the key may have died before it was started. */
-  async function startHeld(spec: JobSpec, { runId, status }: SubmittedJob): Promise<void> {
-    if (runId === spec.start.id) return objects.start(spec);
+  async function started(projectId: string, { runId, status }: SubmittedJob, spec?: JobSpec): Promise<void> {
+    if (spec) return objects.start(spec);
     if (status !== "queued") return;
-    const found = await ports.findStoredJob(spec.start.projectId, runId);
+    const found = await ports.findStoredJob(projectId, runId);
     if (found?.stored) await objects.start(found.stored.spec);
-  }
-
-  async function rendered(principal: Principal, request: CompletionRequest, terms: Parameters<typeof specOf>[2]) {
-    const prepared = await prepare(ports, principal, request);
-    return specOf(principal, prepared, terms);
   }
 
   /**
    * Accepts a job: from then on it reaches exactly one end. Validates and renders first, so that bad input costs
    * nothing. The same request under the same idempotency key is the same run, another one a `conflict`.
    */
-  async function submitRequest(principal: Principal, asked: JobRequest): Promise<AcceptedJob> {
+  function submitRequest(principal: Principal, asked: JobRequest): Promise<AcceptedJob> {
     const { options, idempotencyKey: key, canonical } = asked;
-    const headers = await ports.admit(principal);
-    if (principal.kind === "publishable") checkPublishable(options);
-    await ports.checkCallback(principal, options.callback);
-    const request = { ...asked.request, stream: true };
-    const spec = await rendered(principal, request, termsOf(options, ports.now()));
-    const ticket = await accept({ spec, request: request.template && request }, { key, canonical });
-    return { ticket, start: spec.start, headers };
+    return accept(principal, { key, canonical }, async () => {
+      const headers = await ports.admit(principal);
+      if (principal.kind === "publishable") checkPublishable(options);
+      await ports.checkCallback(principal, options.callback);
+      const request = { ...asked.request, stream: true };
+      const terms = termsOf(options, ports.now());
+      const spec = specOf(principal, await prepare(ports, principal, request), terms);
+      return { job: { spec, request: request.template && request }, headers };
+    });
   }
 
   return {
@@ -167,7 +199,7 @@ export function jobUseCases(ports: JobPorts) {
       const { runId, lastEventId } = input;
       const options = { afterSeq: Number(lastEventId ?? 0), follow: true };
       const source = await watchPorts.attach(principal, runId, options).catch((thrown: unknown) => {
-        if (thrown instanceof AppError) throw thrown;
+        if (isRefusal(thrown)) throw thrown;
         // The watch tries again.
         ports.log("watch_broke", { runId, cause: thrown });
         return undefined;
@@ -177,13 +209,13 @@ export function jobUseCases(ports: JobPorts) {
 
     /**
      * The same as one stream in the protocol of tRPC's subscriptions, straight from the job's object; it breaks when
-     * that does. Null for a run that the object has no more to tell of.
+     * that does. A text where the client has seen the end. Null for a run that the object has nothing to tell of.
      */
-    async watchFrames(principal: Principal, input: WatchJobInput): Promise<ReadableStream<Uint8Array> | null> {
+    async watchFrames(principal: Principal, input: WatchJobInput): Promise<ReadableStream<Uint8Array> | string | null> {
       const { runId, lastEventId } = input;
       const options = { afterSeq: Number(lastEventId ?? 0), follow: true, form: "subscription" } as const;
       const stream = await objects.watch(runId, readerOf(principal), options);
-      return stream === "ended" ? null : stream;
+      return stream === "ended" ? framesOf.subscription.opened + framesOf.subscription.closed : stream;
     },
 
     /** Waits up to `waitMs` for the end; else tells what there is so far. */
@@ -203,59 +235,18 @@ export function jobUseCases(ports: JobPorts) {
       return { runId, status: "answer" in reached ? reached.answer : reached.ended.run.status };
     },
 
-    /** A new job with the same inputs, by the same or the newest version of its template. Only jobs can be repeated. */
+    /** A new job with the same inputs; see `jobRepeater`. Idempotent by its key as `submitRequest` is. */
     async retry(principal: Principal, input: RetryJobInput): Promise<JobTicket> {
-      await ports.admit(principal);
       const { idempotencyKey: key, ...asked } = input;
-      const old = await stored(principal, input.runId);
-      const spec = await again(principal, old, input);
-      return accept({ spec, request: old.request }, { key, canonical: ["jobs.retry", asked] });
+      const { ticket } = await accept(principal, { key, canonical: ["jobs.retry", asked] }, async () => {
+        const headers = await ports.admit(principal);
+        return { job: await repeat(principal, input), headers };
+      });
+      return ticket;
     },
   };
-
-  async function stored(principal: Principal, runId: string): Promise<StoredJob> {
-    const { projectId, keyId } = readerOf(principal);
-    const job = await ports.findStoredJob(projectId, runId);
-    if (!job) {
-      const run = await ports.findRun(projectId, runId);
-      if (!run || keyId !== null) throw notFound(runId);
-      throw new AppError("conflict", "Only jobs can be repeated; this run was relayed.", { param: "runId" });
-    }
-    if (!job.stored) throw new AppError("conflict", "What this job sent is not kept any more.", { param: "runId" });
-    if (keyId !== null && job.stored.spec.start.keyId !== keyId) throw notFound(runId);
-    return job.stored;
-  }
-
-  async function again(principal: Principal, old: StoredJob, input: RetryJobInput): Promise<JobSpec> {
-    const nowMs = ports.now();
-    const { spec, request } = old;
-    const terms = { ...spec, runAtMs: nowMs, deadlineMs: spec.deadlineAtMs - spec.runAtMs };
-    if (input.version === "same" || !request?.template) {
-      const { keyId, keepContents } = principal;
-      // The repetition is no part of the batch.
-      const { batchId: _, ...before } = spec.start;
-      const start = { ...before, id: newId("run", nowMs), createdAtMs: nowMs, keyId, retryOf: input.runId };
-      return {
-        ...spec,
-        start: { ...start, quotaIds: quotaIdsOf(principal) },
-        keepContents,
-        projectMaxJobs: principal.limits.projectMaxJobs,
-        runAtMs: nowMs,
-        deadlineAtMs: nowMs + terms.deadlineMs,
-      };
-    }
-    // A publishable key runs what `production` is by now.
-    const selector = principal.kind === "publishable" ? request.template.selector : "latest";
-    const newest = await rendered(principal, { ...request, template: { ...request.template, selector } }, terms);
-    return { ...newest, start: { ...newest.start, retryOf: input.runId } };
-  }
 }
 export type JobUseCases = ReturnType<typeof jobUseCases>;
-
-export function readerOf(principal: Principal): JobReader {
-  const { projectId, keyId, kind } = principal;
-  return { projectId, keyId: kind === "publishable" ? keyId : null };
-}
 
 /** Its holder must not push itself before the project's own jobs, nor fill the queue for days. */
 function checkPublishable(input: JobOptions): void {
@@ -264,10 +255,6 @@ function checkPublishable(input: JobOptions): void {
   if (input.delayMs !== undefined) throw refuse("delayMs");
   if (input.runAt !== undefined) throw refuse("runAt");
   if (input.callback !== undefined) throw refuse("callback");
-}
-
-function notFound(runId: string): AppError {
-  return new AppError("not_found", `There is no run ${runId}.`, { param: "runId" });
 }
 
 function unreachable(): AppError {

@@ -3,7 +3,7 @@ import { type ErrorEnvelope, errorTable } from "../contract/errors.ts";
 import type { JobResult } from "../contract/jobs.ts";
 import type { RunObject } from "../contract/openaiRuns.ts";
 import { type Run, settledStatuses } from "../contract/runs.ts";
-import type { RunStart } from "./runRecord.ts";
+import type { AcceptedJob } from "./jobs.ts";
 
 /** What has been told of a run's answer, in the shape of `jobs.result`. */
 export type RunAnswer = Pick<JobResult, "content" | "reasoning" | "toolCalls" | "answerKept" | "answerCut">;
@@ -13,20 +13,20 @@ export function isSettled({ status }: Pick<Run, "status">): boolean {
 }
 
 /** A job as it was accepted; the same for all who submit it under one key. */
-export function acceptedRun(start: Pick<RunStart, "modelAsked" | "metadata">, runId: string, createdAt: string) {
+export function acceptedRun({ ticket, model, metadata }: Omit<AcceptedJob, "headers">) {
   return {
-    id: runId,
+    id: ticket.runId,
     object: "chat.completion.run",
-    created_at: seconds(createdAt),
+    created_at: seconds(ticket.createdAt),
     completed_at: null,
     status: "queued",
-    model: start.modelAsked,
+    model,
     answer: null,
     error: null,
     usage: null,
     attempts: [],
     retry_of: null,
-    metadata: start.metadata,
+    metadata,
   } satisfies RunObject;
 }
 

@@ -100,8 +100,8 @@ export function openaiRunUseCases({ jobs, findRun, findModelAsked }: OpenaiRunPo
         idempotencyKey: key ?? undefined,
         canonical: ["chat.completions", body],
       };
-      const { ticket, start, headers } = await placed(jobs.submitRequest(principal, asked));
-      return { run: acceptedRun(start, ticket.runId, ticket.createdAt), headers };
+      const { headers, ...accepted } = await placed(jobs.submitRequest(principal, asked));
+      return { run: acceptedRun(accepted), headers };
     },
 
     /** A run as it stands, with what there is of its answer. */

@@ -4,7 +4,9 @@ import type { RunOutcome, RunStart, SettleRun } from "./runRecord.ts";
 
 /** A run that has not ended although it began a while ago. */
 export type OldLiveRun = {
-  start: RunStart;
+  id: string;
+  projectId: string;
+  createdAtMs: number;
   /** Null: it is relayed to its caller. */
   job: { runAtMs: number } | null;
   /** Where the walk goes on after it. */
@@ -20,6 +22,8 @@ export type SweepStore = {
     cursor: string | null,
     bounds: { createdBeforeMs: number; limit: number },
   ) => Promise<{ runs: OldLiveRun[]; next: string | null }>;
+  /** How these runs began, of those that have not ended. */
+  findLiveStarts: (runIds: readonly string[]) => Promise<RunStart[]>;
   /** Drops the contents of runs whose retention is over, with what could be sought in them and what repeats their jobs. */
   pruneContents: (nowMs: number, limit: number) => Promise<number>;
   /** Drops idempotency keys that have been free since then. */
@@ -33,6 +37,8 @@ export type SweepPorts = SweepStore &
   Pick<JobStore, "findStoredJob"> & {
     pruneEvents: PruneEvents;
     startJob: JobObjects["start"];
+    /** Those of the jobs that call upstreams or wait for their turn, as far as the project's gate knows. */
+    findGatedJobs: (projectId: string, runIds: readonly string[]) => Promise<readonly string[]>;
     settleRun: SettleRun;
     /** The longest time that a relay may take, ms. */
     maxRelayMs: number;
@@ -73,27 +79,58 @@ export async function sweep(ports: SweepPorts): Promise<Swept> {
   return swept;
 }
 
-/** Walks over the live runs, a bounded part at a time, so that many which are well do not hide one that is not. */
+/**
+ * Walks over the live runs, a bounded part at a time, so that many which are well do not hide one that is not. A job that
+ * its project's gate knows of goes on by itself, and no call is spent on it.
+ */
 async function sweepLiveRuns(ports: SweepPorts, nowMs: number): Promise<Pick<Swept, "jobsStarted" | "relaysClosed">> {
   const from = await ports.findCursor();
   const createdBeforeMs = nowMs - limits.sweepAfterMs;
-  const { runs, next } = await ports.listOldLiveRuns(from, { createdBeforeMs, limit: limits.sweepRows });
+  const { runs, next } = await ports.listOldLiveRuns(from, { createdBeforeMs, limit: limits.sweepLiveRuns });
   const deadBeforeMs = nowMs - ports.maxRelayMs - limits.relaySlackMs;
-  const isDead = ({ job, start }: OldLiveRun) => job === null && start.createdAtMs <= deadBeforeMs;
-  const isLate = ({ job }: OldLiveRun) => job !== null && job.runAtMs <= createdBeforeMs;
-
-  const late = runs.filter(isLate).slice(0, limits.sweepStarts);
-  const to = late.length === limits.sweepStarts ? (late.at(-1)?.cursor ?? null) : next;
-  const [started, closed] = await Promise.all([
-    Promise.all(late.map(({ start }) => startJob(ports, start))),
-    Promise.all(runs.filter(isDead).map(({ start }) => closeRelay(ports, start))),
-  ]);
+  const dead = runs.filter(({ job, createdAtMs }) => job === null && createdAtMs <= deadBeforeMs);
+  const late = runs.filter(({ job }) => job !== null && job.runAtMs <= createdBeforeMs);
+  const [{ starting, cursor }, closed] = await Promise.all([jobsToStart(ports, late), closeRelays(ports, dead)]);
+  const started = await Promise.all(starting.map((job) => startJob(ports, job)));
+  const to = cursor ?? next;
   if (to !== from) await ports.moveCursor(to);
-  return { jobsStarted: started.filter(Boolean).length, relaysClosed: closed.filter(Boolean).length };
+  return { jobsStarted: started.filter(Boolean).length, relaysClosed: closed };
+}
+
+/** The jobs among those that are late which no gate knows of, and where to go on if that is before the end of them. */
+async function jobsToStart(
+  ports: SweepPorts,
+  late: readonly OldLiveRun[],
+): Promise<{ starting: OldLiveRun[]; cursor: string | null }> {
+  // In their order, which is that of their projects.
+  const byProject = [...Map.groupBy(late, ({ projectId }) => projectId)];
+  const asked = byProject.slice(0, limits.sweepStarts);
+  const unknown = (await Promise.all(asked.map(([projectId, jobs]) => unknownToGate(ports, projectId, jobs)))).flat();
+  const starting = unknown.slice(0, limits.sweepStarts);
+  if (starting.length < unknown.length) return { starting, cursor: starting.at(-1)?.cursor ?? null };
+  const isAll = asked.length === byProject.length;
+  return { starting, cursor: isAll ? null : (asked.at(-1)?.[1].at(-1)?.cursor ?? null) };
+}
+
+async function unknownToGate(ports: SweepPorts, projectId: string, jobs: OldLiveRun[]): Promise<OldLiveRun[]> {
+  const runIds = jobs.map(({ id }) => id);
+  const known = await ports.findGatedJobs(projectId, runIds).catch((cause: unknown) => {
+    ports.log("gate_not_asked", { projectId, cause });
+    return [];
+  });
+  const gated = new Set(known);
+  return jobs.filter(({ id }) => !gated.has(id));
+}
+
+async function closeRelays(ports: SweepPorts, dead: readonly OldLiveRun[]): Promise<number> {
+  if (dead.length === 0) return 0;
+  const starts = await ports.findLiveStarts(dead.map(({ id }) => id));
+  const closed = await Promise.all(starts.map((start) => closeRelay(ports, start)));
+  return closed.filter(Boolean).length;
 }
 
 /** Its object does nothing when the job goes on by itself; it starts one it never got, and puts on record one that has ended. */
-async function startJob(ports: SweepPorts, { id, projectId }: RunStart): Promise<boolean> {
+async function startJob(ports: SweepPorts, { id, projectId }: OldLiveRun): Promise<boolean> {
   try {
     const job = await ports.findStoredJob(projectId, id);
     if (!job?.stored) return false;

@@ -7,9 +7,11 @@ import { log } from "../log.ts";
 import { database } from "../store/db.ts";
 import { endpointStore } from "../store/endpoints.ts";
 import { batchStore } from "../store/jobBatches.ts";
+import { Backoff } from "./backoff.ts";
 import { BatchEnd } from "./batchEnd.ts";
 import type { JobActor } from "./jobActor.ts";
 import { acceptNotices } from "./jobBindings.ts";
+import { callObject } from "./objectCall.ts";
 
 /** What is being done to a batch's jobs, and how far it has come. */
 type Walk = {
@@ -28,10 +30,12 @@ type Walk = {
  * repeated.
  */
 export class BatchActor extends DurableObject<Env> {
+  readonly #reading: Backoff;
   readonly #end: BatchEnd;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    this.#reading = new Backoff(ctx.storage, "reading");
     const db = database(env.DB);
     const { findListeners } = endpointStore(db);
     this.#end = new BatchEnd(ctx.storage.kv, {
@@ -73,7 +77,7 @@ export class BatchActor extends DurableObject<Env> {
     } catch (cause) {
       log("batch_stumbled", { ...walk.batch, cause });
       // The platform's own repetitions of an alarm are bounded.
-      await this.ctx.storage.setAlarm(Date.now() + limits.recordPauseMs);
+      await this.ctx.storage.setAlarm(Date.now() + this.#reading.failed());
     }
   }
 
@@ -91,6 +95,7 @@ export class BatchActor extends DurableObject<Env> {
 
   async #step(walk: Walk): Promise<void> {
     const jobs = await batchStore(database(this.env.DB)).findBatchJobs(walk.batch, walk.slice);
+    this.#reading.succeeded();
     const told = await Promise.allSettled(jobs.map((job) => this.#tell(walk, job)));
     const failure = told.find((result) => result.status === "rejected");
     if (failure) log("batch_jobs_missed", { ...walk.batch, cause: failure.reason });
@@ -103,9 +108,9 @@ export class BatchActor extends DurableObject<Env> {
 
   async #tell({ task, batch }: Walk, { runId, spec }: BatchJob): Promise<void> {
     const actors = this.env.JOBS as DurableObjectNamespace<JobActor>;
-    const actor = actors.get(actors.idFromName(runId));
-    if (task === "start") await actor.start(spec);
-    else await actor.cancel({ projectId: batch.projectId, keyId: null }, spec);
+    const actor = () => actors.get(actors.idFromName(runId));
+    if (task === "start") await callObject(() => actor().start(spec));
+    else await callObject(() => actor().cancel({ projectId: batch.projectId, keyId: null }, spec));
   }
 
   get #walk(): Walk | undefined {

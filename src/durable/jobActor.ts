@@ -1,11 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import { limits } from "../contract/limits.ts";
 import type { RunStatus } from "../contract/runs.ts";
-import { AppError } from "../core/errors.ts";
 import type { JobReader, WatchOptions } from "../core/jobPorts.ts";
 import type { JobSpec } from "../core/jobSpec.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
+import { Backoff } from "./backoff.ts";
 import { JobAlarm } from "./jobAlarm.ts";
 import { jobBindings } from "./jobBindings.ts";
 import { JobDriver } from "./jobDriver.ts";
@@ -38,6 +38,7 @@ export class JobActor extends DurableObject<Env> {
       ...parts,
       watchers: this.#watchers,
       outbox: new JobOutbox({ ...parts, clear: () => this.#clear() }),
+      routing: new Backoff(ctx.storage, "routing"),
       background: (work) => ctx.waitUntil(work),
     });
   }
@@ -88,7 +89,7 @@ export class JobActor extends DurableObject<Env> {
   async cancel(reader: JobReader, unstarted?: JobSpec): Promise<RunStatus | null> {
     if (unstarted && this.#log.begin(unstarted)) this.#alarm.within(limits.jobLeaseMs);
     if (!this.#log.admits(reader)) return null;
-    await this.#driver.stop(new AppError("cancelled", "The job was cancelled."));
+    await this.#driver.cancel();
     this.#go();
     return this.#log.state?.end?.outcome.status ?? null;
   }

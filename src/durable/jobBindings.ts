@@ -25,6 +25,7 @@ import { routeModel } from "../upstream/route.ts";
 import { simulatorFetch, simulatorModels } from "../upstream/simulator.ts";
 import type { BatchActor } from "./batchActor.ts";
 import type { EndpointActor } from "./endpointActor.ts";
+import { callObject } from "./objectCall.ts";
 import type { ProjectGate } from "./projectGate.ts";
 
 /** What a job's actor works with. */
@@ -66,7 +67,6 @@ export function jobBindings(env: Env): JobBindings {
   });
   const { markRunning, forgetSpec } = jobStore(db);
   const batches = env.BATCHES as DurableObjectNamespace<BatchActor>;
-  const gates = env.GATES as DurableObjectNamespace<ProjectGate>;
   return {
     routeModel: routeModel({ baseUrl, apiKey, simulator, models: served, ownUpstreams }),
     callUpstream: callUpstream(simulatorFetch, (request) => fetch(request)),
@@ -80,10 +80,20 @@ export function jobBindings(env: Env): JobBindings {
     settleRun: settleRunAlone(db),
     markRunning,
     forgetSpec,
-    slotsOf: (projectId) => gates.get(gates.idFromName(projectId)),
+    slotsOf: (projectId) => projectSlots(env.GATES, projectId),
     findListeners: endpointStore(db).findListeners,
     acceptNotices: acceptNotices(env),
     tellBatch: (batch, callback) => batches.get(batches.idFromName(batch.batchId)).ended(batch, callback),
+  };
+}
+
+function projectSlots(namespace: DurableObjectNamespace, projectId: string): JobSlots {
+  const gates = namespace as DurableObjectNamespace<ProjectGate>;
+  const gate = () => gates.get(gates.idFromName(projectId));
+  return {
+    requestSlot: (runId, request) => callObject(() => gate().requestSlot(runId, request)),
+    renewSlot: (runId) => callObject(() => gate().renewSlot(runId)),
+    releaseSlot: (runId) => callObject(() => gate().releaseSlot(runId)),
   };
 }
 

@@ -9,6 +9,7 @@ import { findCandidates } from "../core/prepare.ts";
 import { type RunFacts, runEnd } from "../core/runEnd.ts";
 import { runSummary } from "../core/runSummary.ts";
 import { log } from "../log.ts";
+import type { Backoff } from "./backoff.ts";
 import type { JobAlarm } from "./jobAlarm.ts";
 import type { JobBindings } from "./jobBindings.ts";
 import type { JobLog, JobState } from "./jobLog.ts";
@@ -20,12 +21,14 @@ export type JobDriverParts = {
   watchers: JobWatchers;
   alarm: JobAlarm;
   outbox: JobOutbox;
+  /** Of routing the job's models. */
+  routing: Backoff;
   bindings: JobBindings;
   /** Keeps the object alive for work that nobody waits for. */
   background: (work: Promise<unknown>) => void;
 };
 
-/** Moves a job from where its log says it is towards its end. One `advance` at a time; `stop` may come in between. */
+/** Moves a job from where its log says it is towards its end. One `advance` at a time; `cancel` may come in between. */
 export class JobDriver {
   readonly #parts: JobDriverParts;
   /** Stops the round under way. */
@@ -49,15 +52,15 @@ export class JobDriver {
     if (state.end) await this.#parts.outbox.advance(state.end);
   }
 
-  /** Ends the job where it is, with what has arrived; nothing happens when it has ended. */
-  async stop(error: AppError): Promise<void> {
+  /** Ends the job where it is as `cancelled`, with what has arrived; nothing happens when it has ended. */
+  async cancel(): Promise<void> {
     const { state, spec } = this.#current();
     if (state.end || !spec) return;
     if (this.#round) {
-      this.#round.abort(error);
+      this.#round.abort(new AppError("cancelled", "The job was cancelled."));
       await this.#stopped;
     }
-    if (!state.end) await this.#settleApart(spec, error.code === "cancelled" ? "cancelled" : "failed", error);
+    if (!state.end) await this.#settleApart(spec, "cancelled", null);
   }
 
   /**
@@ -99,11 +102,13 @@ export class JobDriver {
       state.status === "running" ? withLostAttempt(state.attempts, nowMs - spec.start.createdAtMs) : state.attempts;
     if (state.status === "running" && (await this.#endsByLoss(spec, past))) return;
     const candidates = await this.#candidates(spec);
+    // It may have been stopped meanwhile: nothing is asked for a job that is ending.
     if (!candidates || state.end || this.#ending) return this.#ending ?? undefined;
     if (!(await this.#hasSlot(spec, candidates))) return;
-    // It may have been stopped meanwhile: nothing is called for a job that is ending.
-    if (this.#ending) return this.#ending;
-    if (!state.end) await this.#runRound(spec, { candidates, past });
+    if (!state.end && !this.#ending) return this.#runRound(spec, { candidates, past });
+    // It has been stopped meanwhile: its end may have freed the slot before the gate gave it.
+    this.#parts.background(this.#freeSlot(spec));
+    await this.#ending;
   }
 
   /** Whether an attempt that was lost with the object's last instance is the job's end. */
@@ -118,14 +123,17 @@ export class JobDriver {
 
   /** Where the job's models are served now; null when that has ended the job, or cannot be told yet. */
   async #candidates(spec: JobSpec): Promise<readonly [Candidate, ...Candidate[]] | null> {
+    const { bindings, routing, alarm } = this.#parts;
     try {
-      return await findCandidates(this.#parts.bindings, spec.start.projectId, spec.models);
+      const candidates = await findCandidates(bindings, spec.start.projectId, spec.models);
+      routing.succeeded();
+      return candidates;
     } catch (thrown) {
       const error = toAppError(thrown);
       if (error.code === "not_found") await this.#settleApart(spec, "failed", error);
       else {
         log("job_not_routed", { runId: spec.start.id, cause: thrown });
-        this.#parts.alarm.within(limits.recordPauseMs);
+        alarm.at(Math.min(Date.now() + routing.failed(), spec.deadlineAtMs));
       }
       return null;
     }
@@ -153,6 +161,7 @@ export class JobDriver {
 
   async #runRound(spec: JobSpec, { candidates, past }: Pick<JobRound, "candidates" | "past">): Promise<void> {
     const { log: jobLog, watchers, bindings, background, alarm } = this.#parts;
+    const policy = { ...bindings.policy, maxCalls: limits.maxJobAttempts - past.length };
     const round = new AbortController();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#round = round;
@@ -166,6 +175,7 @@ export class JobDriver {
       const facts = await runJob(
         {
           ...bindings,
+          policy,
           background,
           recordAttempt: (attempts) => {
             jobLog.running(attempts);
@@ -196,11 +206,13 @@ export class JobDriver {
     }
   }
 
-  #settleApart(spec: JobSpec, status: SettledStatus, error: AppError): Promise<void> {
-    const answer = this.#parts.log.answer();
-    const attempts = this.#parts.log.state?.attempts ?? [];
-    const told = status === "cancelled" ? null : error;
-    return this.#settle(spec, factsApart({ spec, status, error: told, answer, attempts, nowMs: Date.now() }));
+  #settleApart(spec: JobSpec, status: SettledStatus, error: AppError | null): Promise<void> {
+    const { log: jobLog } = this.#parts;
+    const nowMs = Date.now();
+    const { attempts = [], status: before } = jobLog.state ?? {};
+    const isLost = before === "running" && !this.#round;
+    const known = isLost ? withLostAttempt(attempts, nowMs - spec.start.createdAtMs) : attempts;
+    return this.#settle(spec, factsApart({ spec, status, error, answer: jobLog.answer(), attempts: known, nowMs }));
   }
 
   /** The job's one end: whoever comes first has it, and the others wait for it. */

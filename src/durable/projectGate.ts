@@ -35,6 +35,11 @@ export class ProjectGate extends DurableObject<Env> {
     this.#turn(() => this.#slots.release(runId));
   }
 
+  /** Those of the runs that have a slot or wait for one. */
+  async knownJobs(runIds: readonly string[]): Promise<string[]> {
+    return this.#slots.known(runIds);
+  }
+
   override async alarm(): Promise<void> {
     this.#alarm.fired();
     this.#turn(() => {});

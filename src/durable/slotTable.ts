@@ -91,6 +91,16 @@ export class SlotTable {
     else this.#leaveQueue(runId);
   }
 
+  /** Those of the runs that have a slot or wait for one. */
+  known(runIds: readonly string[]): string[] {
+    const held = runIds.filter((runId) => this.#held.has(runId));
+    const waiting = this.#rows<{ run: string }>(
+      "SELECT run FROM queue WHERE run IN (SELECT value FROM json_each(?))",
+      JSON.stringify(runIds),
+    );
+    return [...held, ...waiting.map(({ run }) => run)];
+  }
+
   /** Takes the run's slot away unless its job has taken it up. */
   withdraw(runId: string): void {
     if (this.#held.get(runId)?.taken === false) this.#free(runId);

@@ -58,6 +58,10 @@ export function batchStore(db: Database): BatchStore {
       return members[0]?.batchId === batchId ? null : holderOf(members);
     },
 
+    async findBatchHolder(projectId, key) {
+      return holderOf((await db.$client.prepare(membersOfKey).bind(projectId, key).all<Member>()).results);
+    },
+
     async countBatch(reader, batchId) {
       const rows = await db
         .select({ status: runs.status, count: sql<number>`count(*)`, createdAt: runs.createdAt })

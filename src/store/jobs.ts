@@ -13,9 +13,16 @@ export const insertJob = `INSERT INTO jobs (seq, project_id, idempotency_key, re
 const holderOf = (
   condition: string,
 ) => `SELECT runs.id AS runId, runs.created_at AS createdAtMs, runs.retry_of AS retryOf, runs.status,
+  runs.model_asked AS modelAsked, runs.metadata,
   jobs.run_at AS runAtMs, jobs.request_digest AS requestDigest FROM jobs JOIN runs USING (seq) WHERE ${condition}`;
 const holderOfKey = holderOf("jobs.project_id = ? AND jobs.idempotency_key = ?");
 const jobOfRun = holderOf("runs.project_id = ? AND runs.id = ?");
+
+type HolderRow = Omit<SubmittedJob, "metadata"> & { metadata: string };
+
+function submittedJob(row: HolderRow): SubmittedJob {
+  return { ...row, metadata: JSON.parse(row.metadata) as SubmittedJob["metadata"] };
+}
 
 /** Jobs on D1: what is needed to start one, and who holds an idempotency key. */
 export function jobStore(db: Database): JobStore {
@@ -26,14 +33,19 @@ export function jobStore(db: Database): JobStore {
       const row = JSON.stringify([{ ...startValues(start), status: "queued" }]);
       const digest = idempotency?.requestDigest ?? null;
       const { $client: d1 } = db;
-      const [, , found] = await d1.batch<SubmittedJob>([
+      const [, , found] = await d1.batch<HolderRow>([
         d1.prepare(runStatements(db).submit).bind(row, key),
         d1.prepare(insertJob).bind(key, digest, runAtMs, json, id, projectId),
         key === null ? d1.prepare(jobOfRun).bind(projectId, id) : d1.prepare(holderOfKey).bind(projectId, key),
       ]);
       const holder = found?.results[0];
       if (!holder) throw new Error("a job that was just submitted is not there");
-      return holder;
+      return submittedJob(holder);
+    },
+
+    async findHolder(projectId, key) {
+      const row = await db.$client.prepare(holderOfKey).bind(projectId, key).first<HolderRow>();
+      return row && submittedJob(row);
     },
 
     async findStoredJob(projectId, runId) {

@@ -43,12 +43,20 @@ export function sweepStore(db: Database): SweepStore {
         old.length === 0
           ? []
           : await db
-              .select({ run: runColumns, projectId: runs.projectId, runAt: jobs.runAt })
+              .select({ ...place, id: runs.id, createdAt: runs.createdAt, runAt: jobs.runAt })
               .from(runs)
               .leftJoin(jobs, eq(jobs.seq, runs.seq))
               .where(and(inArray(runs.seq, listed(old.map(({ seq }) => seq))), sql`+${isLive}`))
               .orderBy(runs.projectId, runs.seq);
       return { runs: rows.map(oldLiveRun), next: slice.length === limit && last ? cursorAt(last) : null };
+    },
+
+    async findLiveStarts(runIds) {
+      const rows = await db
+        .select({ run: runColumns, projectId: runs.projectId })
+        .from(runs)
+        .where(and(inArray(runs.id, listed(runIds)), sql`+${isLive}`));
+      return rows.map(({ run, projectId }) => startOf(run, projectId));
     },
 
     async pruneContents(nowMs, limit) {
@@ -89,7 +97,7 @@ export function sweepStore(db: Database): SweepStore {
   };
 }
 
-const listed = (seqs: readonly number[]) => sql`(SELECT value FROM json_each(${JSON.stringify(seqs)}))`;
+const listed = (values: readonly (number | string)[]) => sql`(SELECT value FROM json_each(${JSON.stringify(values)}))`;
 
 type Place = { projectId: string; seq: number };
 
@@ -100,14 +108,11 @@ function placeOf(cursor: string): Place {
   return { projectId, seq: Number(seq) };
 }
 
-type Found = { run: RunRow; projectId: string; runAt: number | null };
+type Found = Place & { id: string; createdAt: number; runAt: number | null };
 
-function oldLiveRun({ run, projectId, runAt }: Found): OldLiveRun {
-  return {
-    start: startOf(run, projectId),
-    job: runAt === null ? null : { runAtMs: runAt },
-    cursor: cursorAt({ projectId, seq: run.seq }),
-  };
+function oldLiveRun({ projectId, seq, id, createdAt, runAt }: Found): OldLiveRun {
+  const job = runAt === null ? null : { runAtMs: runAt };
+  return { id, projectId, createdAtMs: createdAt, job, cursor: cursorAt({ projectId, seq }) };
 }
 
 /** What was known when the run began; but not the quotas it counts against, which only a usage would matter to. */

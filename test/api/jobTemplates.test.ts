@@ -1,8 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import type { JobResult, JobTicket } from "../../src/contract/jobs.ts";
+import { limits } from "../../src/contract/limits.ts";
 import { callWeir, chat, completion, delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
 import { callJobs, submitJob, textOf, watchJob } from "../support/jobs.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
+import { laterBy } from "../support/sweep.ts";
 
 let project: TestKey;
 beforeEach(async () => {
@@ -11,6 +13,7 @@ beforeEach(async () => {
 
 const hello = () => events(delta("Hello"), delta("", "stop"), event("[DONE]"));
 const content = (text: string) => ({ messages: [{ role: "user", content: text }], model: "test-model" });
+const hi = content("Hi {{name}}");
 const resultOf = async (runId: string) => (await callJobs<JobResult>("result", project, { runId })).data;
 
 async function templates(procedure: string, body: object): Promise<void> {
@@ -49,6 +52,38 @@ describe("a job of a template", () => {
       expect(again.data).toMatchObject({ retryOf: data.runId });
       expect(await resultOf(again.data.runId)).toMatchObject({ content: "Hello" });
     }
+  });
+});
+
+describe("a job of a publishable key", () => {
+  it.each([
+    ["is archived", "template", () => templates("archive", { name: "greet" })],
+    ["is not listed any more", "template", () => templates("save", { name: "greet", listed: false, content: hi })],
+    [
+      "is offered in another version by now",
+      "version",
+      async () => {
+        await templates("save", { name: "greet", content: content("Welcome {{name}}") });
+        await templates("label", { name: "greet", label: "production", version: 2 });
+      },
+    ],
+  ])("is not repeated as it was once its template %s", async (_, param, change) => {
+    using sent = scriptUpstream(hello);
+    await templates("create", { name: "greet", content: hi, listed: true });
+    const { principal } = project;
+    const { secret } = await insertTestKey(principal.projectId, { kind: "publishable", origins: ["https://a.test"] });
+    const visitor = { secret, origin: "https://a.test" };
+    const { data } = await callJobs<JobTicket>("submit", visitor, { template: "greet", variables: { name: "Bo" } });
+    await resultOf(data.runId);
+    await change();
+    await laterBy(limits.maxCacheAgeMs, async () => {
+      const same = await callJobs("retry", visitor, { runId: data.runId, version: "same" });
+      expect(same).toMatchObject({ status: 404, error: { code: "not_found", param } });
+    });
+    expect(sent).toHaveLength(1);
+    // Whose template it is may repeat what it has run.
+    const own = await callJobs<JobTicket>("retry", project, { runId: data.runId, version: "same" });
+    expect(await resultOf(own.data.runId)).toMatchObject({ status: "succeeded" });
   });
 });
 

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobEvent, JobResult } from "../../src/contract/jobs.ts";
 import { limits } from "../../src/contract/limits.ts";
 import type { JobActor } from "../../src/durable/jobActor.ts";
+import { JobLog } from "../../src/durable/jobLog.ts";
 import { delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
 import { callJobs, heldUpstream, jobObject, submitJob, textOf, watchJob } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
@@ -17,6 +18,13 @@ const limited = (seconds: string) =>
   Response.json({ error: { message: "slow down" } }, { status: 429, headers: { "retry-after": seconds } });
 const resultOf = async (runId: string, more = {}) =>
   (await callJobs<JobResult>("result", project, { runId, ...more })).data;
+
+/** How the job's log stands. */
+const statusOf = (runId: string) =>
+  runInDurableObject(jobObject(runId), (_, { storage }) => {
+    const { state } = new JobLog(storage.sql);
+    return state?.end ? "done" : state?.status;
+  });
 
 /** Lets the clock of this isolate, the object's too, be somewhere else while `work` runs. */
 async function later<Result>(ms: number, work: () => Promise<Result>): Promise<Result> {
@@ -48,6 +56,40 @@ describe("a job before its upstream", () => {
       { status: 429, error: "rate_limited" },
       { status: 200, error: null },
     ]);
+  });
+
+  it("waits out what an upstream asked for with a failure that may pass", async () => {
+    const overloaded = (status: number) => new Response("{}", { status, headers: { "retry-after": "30" } });
+    using sent = scriptUpstream(() => (sent.length < 3 ? overloaded(sent.length === 1 ? 503 : 504) : hello()));
+    const { runId } = await submitJob(project);
+    for (const round of [1, 2]) {
+      await expect.poll(() => statusOf(runId)).toBe("waiting_retry");
+      expect(sent).toHaveLength(round);
+      await later(round * 31_000, async () => {
+        await runDurableObjectAlarm(jobObject(runId));
+        await vi.waitUntil(() => sent.length > round);
+        await expect.poll(() => statusOf(runId)).not.toBe("running");
+      });
+    }
+    expect(await resultOf(runId)).toMatchObject({ status: "succeeded", content: "Hello" });
+  });
+
+  it("calls upstreams as often as a job may in all its rounds together, and no more", async () => {
+    using sent = scriptUpstream(() => limited("60"));
+    const { runId } = await submitJob(project, { fallbacks: ["b", "c", "d", "e"] });
+    for (let round = 1; (await statusOf(runId)) !== "done"; round++) {
+      await expect.poll(() => statusOf(runId)).not.toBe("running");
+      await later(round * 61_000, async () => {
+        const calls = sent.length;
+        await runDurableObjectAlarm(jobObject(runId));
+        await vi.waitUntil(async () => sent.length > calls || (await statusOf(runId)) === "done");
+        await expect.poll(() => statusOf(runId)).toMatch(/waiting_retry|done/);
+      });
+    }
+    expect(sent).toHaveLength(limits.maxJobAttempts);
+    const { run } = await resultOf(runId);
+    expect(run).toMatchObject({ status: "failed", errorCode: "rate_limited" });
+    expect(run?.attempts).toHaveLength(limits.maxJobAttempts);
   });
 
   it("fails at once when the limit outlasts its deadline", async () => {

@@ -28,6 +28,25 @@ it("tells a watcher nothing that the disk does not hold yet: it could be lost, a
   expect(told.late.trim().split("\n")).toHaveLength(2);
 });
 
+it("ends a watcher that lags behind when the log is removed: it does not wait for what will never come", async () => {
+  const read = await runInDurableObject(jobObject(newId("run")), async (_, { storage }) => {
+    const jobLog = new JobLog(storage.sql);
+    const watchers = new JobWatchers(jobLog, storage);
+    jobLog.begin(spec);
+    // More than is read for it at a time.
+    for (let told = 0; told <= limits.watchBatchEvents; told++) jobLog.delta({ content: "x" });
+    await watchers.tell();
+    const stream = watchers.watch({ afterSeq: 0, follow: true, form: "lines" });
+    jobLog.clear();
+    await storage.deleteAll();
+    return new Response(stream).text().then(
+      () => "closed",
+      () => "broken",
+    );
+  });
+  expect(read).toBe("broken");
+});
+
 it("reads long events one at a time for a watcher that lags behind, short ones many at a time", async () => {
   const batches = await runInDurableObject(jobObject(newId("run")), (_, { storage }) => {
     const jobLog = new JobLog(storage.sql);

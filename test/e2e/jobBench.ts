@@ -98,11 +98,11 @@ export type Watch = {
 };
 
 /** Watches a job by tRPC's client. */
-export function watch(client: Client, runId: string): Watch {
+export function watch(client: Client, runId: string, lastEventId?: string): Watch {
   const events: JobEvent[] = [];
   const { promise: completed, resolve, reject } = Promise.withResolvers<void>();
   const { unsubscribe } = client.jobs.watch.subscribe(
-    { runId },
+    { runId, lastEventId },
     { onData: ({ data }) => events.push(data), onComplete: resolve, onError: reject },
   );
   return { events, completed, leave: unsubscribe };

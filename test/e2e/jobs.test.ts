@@ -1,6 +1,7 @@
 import { EventSource } from "eventsource";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { JobEvent } from "../../src/contract/jobs.ts";
+import { limits } from "../../src/contract/limits.ts";
 import { authorised, type JobBench, slowStream, startJobBench, textOf, watch } from "./jobBench.ts";
 
 let bench: JobBench;
@@ -90,6 +91,41 @@ describe("a plain EventSource", () => {
     source.close();
     expectGapless(events);
     expect(events.at(-1)).toMatchObject({ type: "done", run: { status: "succeeded" } });
+  });
+});
+
+describe("a client that comes back after it has seen the end", () => {
+  const ended = async () => {
+    const { runId, stream } = await submit();
+    stream.send("all");
+    stream.end();
+    const seen = watch(bench.client, runId);
+    await seen.completed;
+    return { runId, lastEventId: String(seen.events.at(-1)?.seq) };
+  };
+
+  it("is told so: tRPC's own completes without an error", async () => {
+    const { runId, lastEventId } = await ended();
+    const again = watch(bench.client, runId, lastEventId);
+    await again.completed;
+    expect(again.events).toEqual([]);
+  });
+
+  it("is told so: a plain EventSource that nobody closes does not come back again and again", async () => {
+    const { runId, lastEventId } = await ended();
+    const input = encodeURIComponent(JSON.stringify({ runId, lastEventId }));
+    let connections = 0;
+    const source = new EventSource(`${bench.line.url}/trpc/jobs.watch?input=${input}`, {
+      fetch: (...call) => {
+        connections++;
+        return authorised(bench.authorization)(...call);
+      },
+    });
+    await new Promise((resolve) => source.addEventListener("return", resolve));
+    // The time in which it would have come back several times.
+    await new Promise((resolve) => setTimeout(resolve, 4 * limits.watchRetryMs));
+    source.close();
+    expect(connections).toBe(1);
   });
 });
 

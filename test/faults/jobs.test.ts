@@ -104,6 +104,18 @@ describe("fault 25: an object that is lost", () => {
     await expectOneEnd(runId, "succeeded");
   });
 
+  it("and is cancelled before it is taken up again: the attempt is on record as lost", async () => {
+    const silent = heldUpstream();
+    using sent = scriptUpstream(() => silent.answer());
+    const { runId } = await submitJob(project);
+    await vi.waitUntil(() => sent.length === 1);
+    await abortAllDurableObjects();
+    await callJobs("cancel", project, { runId });
+    const { run } = await resultOf(runId);
+    expect(run).toMatchObject({ status: "cancelled", attempts: [{ error: "unavailable" }] });
+    await expectOneEnd(runId, "cancelled");
+  });
+
   it("mid-stream: interrupted with the partial text, which watchers come back to", async () => {
     const upstream = heldUpstream();
     using sent = scriptUpstream(() => upstream.answer());

@@ -2,6 +2,8 @@ import { runDurableObjectAlarm } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobResult, JobTicket } from "../../src/contract/jobs.ts";
+import type { JobSpec } from "../../src/core/jobSpec.ts";
+import type { JobActor } from "../../src/durable/jobActor.ts";
 import { callWeir, chat, delta, event, events, scriptUpstream, storedContents, storedRun } from "../support/call.ts";
 import { failingD1 } from "../support/failingD1.ts";
 import { usageOf } from "../support/faults.ts";
@@ -28,6 +30,17 @@ async function submitUnstarted(more: Record<string, unknown> = {}): Promise<stri
   const { response } = await callWeir("/trpc/jobs.submit", { secret: project.secret, body, env: { JOBS } });
   const { result } = (await response.json()) as { result: { data: JobTicket } };
   return result.data.runId;
+}
+
+/** The jobs' objects, with the runs that are started noted. */
+function noting(started: string[]): DurableObjectNamespace {
+  const get = (id: DurableObjectId) => ({
+    start: (spec: JobSpec) => {
+      started.push(spec.start.id);
+      return (env.JOBS as DurableObjectNamespace<JobActor>).get(id).start(spec);
+    },
+  });
+  return { idFromName: (name: string) => env.JOBS.idFromName(name), get } as unknown as DurableObjectNamespace;
 }
 
 describe("fault 23: a job that is on record and was not started", () => {
@@ -85,6 +98,24 @@ describe("fault 23: a job that is on record and was not started", () => {
     await expect.poll(() => storedRun(runId), patient).toMatchObject({ status: "succeeded" });
     expect(sent).toHaveLength(1);
     await Promise.all(delayed.map((waiting) => callJobs("cancel", project, { runId: waiting.runId })));
+  });
+});
+
+describe("a job that was not started among many that wait for their turn", () => {
+  it("is found by the next sweep, which leaves these alone", { timeout: 20_000 }, async () => {
+    project = await insertTestProject({ maxJobs: 1 });
+    const upstream = heldUpstream();
+    using sent = scriptUpstream(() => upstream.answer());
+    const waiting = await Promise.all(Array.from({ length: 40 }, () => submitJob(project)));
+    await vi.waitUntil(() => sent.length === 1);
+    const runId = await submitUnstarted();
+    const started: string[] = [];
+    const JOBS = noting(started);
+    await sweepIn(2 * minuteMs, { JOBS });
+    expect(started).toEqual([runId]);
+    await Promise.all(
+      [runId, ...waiting.map((job) => job.runId)].map((id) => callJobs("cancel", project, { runId: id })),
+    );
   });
 });
 

@@ -27,6 +27,8 @@ describe("a job that is submitted", () => {
       createdAtMs: start.createdAtMs,
       runAtMs: 7,
       retryOf: "run_before",
+      modelAsked: start.modelAsked,
+      metadata: start.metadata,
       status: "queued",
       requestDigest: null,
     });

@@ -66,12 +66,16 @@ describe("a sweep", () => {
       const slice = store.listOldLiveRuns(cursor, { ...look, limit: 4 });
       const { result, rowsRead }: Costed<Awaited<typeof slice>> = await costing(slice);
       expect(rowsRead).toBeLessThanOrEqual(4 * 6 + 1);
-      seen.push(...result.runs.map(({ start }) => `${start.projectId} ${start.id}`));
+      seen.push(...result.runs.map(({ projectId, id }) => `${projectId} ${id}`));
       cursor = result.next;
       sweeps++;
     } while (cursor !== null);
     expect(seen).toEqual(ids.toSorted());
     expect(sweeps).toBe(4);
+    const relays = ids.slice(0, 3).map((id) => id.split(" ").at(-1) ?? "");
+    const { result, rowsRead } = await costing(store.findLiveStarts([...relays, "run_1"]));
+    expect(result.map(({ id }) => id).sort()).toEqual(relays.sort());
+    expect(rowsRead).toBeLessThanOrEqual(4 * 3);
   });
 
   it("remembers where it stopped", async () => {

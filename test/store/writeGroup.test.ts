@@ -59,6 +59,24 @@ describe("writes of one isolate", () => {
   });
 });
 
+describe("a newcomer that arrives as a flight lands", () => {
+  // How many steps of the microtask queue it comes after the landing: one of them is between two flights.
+  it.each(Array.from({ length: 12 }, (_, steps) => steps))("is written, %i steps after", async (steps) => {
+    const database = aDatabase();
+    const first = database.write("first");
+    const landing = await flight(database, 0);
+    // Fills a flight alone, and is before the newcomer in the queue.
+    const large = database.write("x".repeat(limits.maxWriteGroupBytes));
+    landing.land();
+    for (let step = 0; step < steps; step++) await null;
+    const newcomer = database.write("newcomer");
+    (await flight(database, 1)).land();
+    (await flight(database, 2)).land();
+    expect(await newcomer).toBe("newcomer written");
+    await Promise.all([first, large]);
+  });
+});
+
 describe("a flight whose sender died", () => {
   beforeEach(() => {
     vi.useFakeTimers();

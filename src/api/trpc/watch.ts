@@ -18,7 +18,7 @@ export async function watchDirectly(request: Request, context: RequestContext): 
     const input = JSON.parse(searchParams.get("input") ?? "");
     const parsed = WatchJobInput.parse(seen === null || seen === "" ? input : { ...input, lastEventId: seen });
     const stream = await context.useCases.jobs.watchFrames(principal, parsed);
-    return stream && new Response(stream, { headers });
+    return stream === null ? null : new Response(stream, { headers });
   } catch {
     // tRPC meets the same and tells it.
     return null;

@@ -44,6 +44,8 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: node,
           setupFiles: ["test/support/migrate.ts"],
+          // Properties are computed over thousands of cases, which takes its time on a machine with other work.
+          testTimeout: 20_000,
         },
       },
       {

@@ -86,7 +86,10 @@ const hookPaths = () => ({
       parameters: [{ name: "triggerId", in: "path", required: true, schema: { type: "string" } }],
       requestBody: { required: true, content: { "*/*": { schema: {} } } },
       responses: {
-        "200": json(HookAnswer, "An event that was received before, or one whose result is in the answer"),
+        "200": json(
+          HookAnswer,
+          "An event that was received before, or one whose result is in the answer; `{challenge}` to Slack's verification",
+        ),
         "202": json(HookAnswer, "The event is on record, and its run will come to an end"),
         ...failures(),
       },

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ChatMessage, JsonObject } from "./chat.ts";
+import { ChatMessage, JsonObject, Metadata } from "./chat.ts";
 import { ErrorCode } from "./errors.ts";
 import { JobResult } from "./jobs.ts";
 import { limits } from "./limits.ts";
@@ -58,7 +58,7 @@ const Sample = z.strictObject({
   headers: z.record(z.string().max(100), z.string().max(limits.maxKeptHeaderChars)).default({}),
 });
 
-const { variables, filter } = CreateTriggerInput.shape;
+const { variables, metadata, filter } = CreateTriggerInput.shape;
 
 /** A sample or a stored event, and what is to be other than the trigger has it. */
 export const PreviewTriggerInput = z
@@ -69,6 +69,7 @@ export const PreviewTriggerInput = z
     template: TemplateName.optional(),
     version: Selector.optional(),
     variables: variables.unwrap().optional(),
+    metadata: metadata.unwrap().optional(),
     filter: filter.unwrap().optional(),
   })
   .refine((input) => (input.sample === undefined) !== (input.eventId === undefined), {
@@ -84,6 +85,8 @@ export const TriggerPreview = z.object({
   /** Whether an event like this would be ignored. */
   ignored: z.boolean(),
   variables: JsonObject,
+  /** What the trigger maps into the run's metadata, beside `trigger` and `event`. */
+  metadata: Metadata,
   /** Variables whose text was longer than may be. */
   cut: z.array(z.string()),
   /** What would be sent; null where it comes to no run. */

@@ -15,6 +15,8 @@ export const limits = {
   maxMetadataPairs: 16,
   maxMetadataKeyChars: 64,
   maxMetadataValueChars: 512,
+  /** Pairs that a trigger maps into its runs' metadata: `trigger` and `event` are there already. */
+  maxMappedMetadataPairs: 14,
   /** Calls in one tRPC batch. */
   maxBatchCalls: 20,
   /** Rows in one page of a list, and the page given when none was asked for. */

@@ -68,6 +68,16 @@ const VariableMappings = z
     message: `at most ${limits.maxVariables} variables`,
   });
 
+/** Where the pairs of a run's metadata come from, as variables do; each value is text, cut to what metadata may hold. */
+const MetadataMappings = z
+  .record(z.string().min(1).max(limits.maxMetadataKeyChars), VariableMapping)
+  .refine((mappings) => Object.keys(mappings).length <= limits.maxMappedMetadataPairs, {
+    message: `at most ${limits.maxMappedMetadataPairs} pairs`,
+  })
+  .refine((mappings) => !Object.hasOwn(mappings, "trigger") && !Object.hasOwn(mappings, "event"), {
+    message: "`trigger` and `event` are weir's own",
+  });
+
 /** Where an event's id stands, for schemes that name no place of their own: in a header, or in the body. */
 export const EventIdPlace = z.union([
   z.strictObject({ header: TellingHeader }),
@@ -83,6 +93,7 @@ const mapping = {
   /** Version number or label; `production` when absent. */
   version: Selector.optional(),
   variables: VariableMappings,
+  metadata: MetadataMappings,
   /** An expression; events for which it is false, null or empty are ignored. */
   filter: ExpressionText.nullable(),
   priority,
@@ -122,11 +133,15 @@ export const Trigger = z.object({
   ...mapping,
   version: Selector.nullable(),
   variables: z.record(z.string(), z.unknown()),
+  metadata: z.record(z.string(), z.unknown()),
   createdAt: z.iso.datetime(),
   updatedAt: z.iso.datetime(),
   archived: z.boolean(),
 });
-export type Trigger = Omit<z.infer<typeof Trigger>, "variables"> & { variables: Record<string, VariableMapping> };
+export type Trigger = Omit<z.infer<typeof Trigger>, "variables" | "metadata"> & {
+  variables: Record<string, VariableMapping>;
+  metadata: Record<string, VariableMapping>;
+};
 
 /** `hmac` belongs to the scheme `hmac`, and `eventId` to `hmac` and `bearer`: the others have places of their own. */
 export const CreateTriggerInput = z
@@ -138,6 +153,7 @@ export const CreateTriggerInput = z
     secret: GivenSecret.optional(),
     ...mapping,
     variables: VariableMappings.default({}),
+    metadata: MetadataMappings.default({}),
     filter: mapping.filter.default(null),
     model: mapping.model.default(null),
     params: mapping.params.default({}),
@@ -170,6 +186,7 @@ export const UpdateTriggerInput = z.strictObject({
   template: mapping.template.optional(),
   version: Selector.nullable().optional(),
   variables: VariableMappings.optional(),
+  metadata: MetadataMappings.optional(),
   filter: mapping.filter.optional(),
   priority: z.number().int().min(-limits.maxJobPriority).max(limits.maxJobPriority).optional(),
   model: mapping.model.optional(),

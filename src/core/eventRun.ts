@@ -1,3 +1,4 @@
+import type { Metadata } from "../contract/chat.ts";
 import type { ErrorCode } from "../contract/errors.ts";
 import type { EventError } from "../contract/events.ts";
 import { limits } from "../contract/limits.ts";
@@ -7,7 +8,7 @@ import { toAppError } from "./errors.ts";
 import { type Budget, newBudget } from "./expressions.ts";
 import { type JobOptions, type JobSpec, specOf, storedJson, termsOf } from "./jobSpec.ts";
 import type { LiveTrigger } from "./liveTrigger.ts";
-import { type MappingInput, mapVariables, matches } from "./mapping.ts";
+import { type MappingInput, mapMetadata, mapVariables, matches } from "./mapping.ts";
 import { parsePayload } from "./payload.ts";
 import { type PreparePorts, prepare } from "./prepare.ts";
 import { schemes } from "./signatures.ts";
@@ -51,8 +52,10 @@ export async function madeOfEvent(
     const { principal, trigger } = live;
     await ports.admit(principal);
     const { variables: schema } = await ports.resolveTemplate(principal.projectId, trigger.template, versionOf(live));
-    const { variables } = mapVariables(live.mapping, schema, { input, budget });
-    const request = requestOf(live, { variables, eventId: event.eventId });
+    const run = { input, budget };
+    const { variables } = mapVariables(live.mapping, schema, run);
+    const metadata = { ...mapMetadata(live.mapping, run), trigger: trigger.id, event: event.eventId };
+    const request = requestOf(live, variables, metadata);
     const prepared = await prepare(ports, principal, request);
     const spec = specOf(principal, prepared, termsOf(optionsOf(live), ports.now()));
     return { status: "accepted", spec, json: storedJson({ spec, request }) };
@@ -81,10 +84,7 @@ export function eventErrorOf(thrown: unknown): EventError {
 
 const versionOf = ({ trigger }: LiveTrigger) => trigger.version ?? undefined;
 
-function requestOf(
-  live: LiveTrigger,
-  { variables, eventId }: { variables: Record<string, unknown>; eventId: string },
-): CompletionRequest {
+function requestOf(live: LiveTrigger, variables: Record<string, unknown>, metadata: Metadata): CompletionRequest {
   const { trigger } = live;
   return {
     source: "webhook",
@@ -94,7 +94,7 @@ function requestOf(
     fallbacks: undefined,
     timeouts: undefined,
     fields: { ...trigger.params },
-    metadata: { trigger: trigger.id, event: eventId },
+    metadata,
     stream: true,
     includeUsage: false,
     params: { template: "template", version: "version", variables: "variables" },

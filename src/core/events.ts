@@ -14,7 +14,7 @@ import { newBudget } from "./expressions.ts";
 import { outcomeOf } from "./hooks.ts";
 import type { JobObjects } from "./jobPorts.ts";
 import { type LiveTrigger, liveTrigger, type TriggerOfProject } from "./liveTrigger.ts";
-import { mapVariables } from "./mapping.ts";
+import { mapMetadata, mapVariables } from "./mapping.ts";
 import { parsePayload } from "./payload.ts";
 import type { Principal } from "./principal.ts";
 import { renderPrompt } from "./prompt.ts";
@@ -85,12 +85,13 @@ export function eventUseCases(ports: EventPorts) {
     async preview(principal: Principal, input: PreviewTriggerInput): Promise<TriggerPreview> {
       const found = await find(principal, input.id);
       const payload = input.eventId === undefined ? samplePayload(input) : await payloadOf(principal, input);
-      const { template, version, variables, filter } = input;
+      const { template, version, variables, metadata, filter } = input;
       const trigger = {
         ...found.trigger,
         ...(template !== undefined && { template }),
         ...(version !== undefined && { version }),
         ...(variables !== undefined && { variables }),
+        ...(metadata !== undefined && { metadata }),
         ...(filter !== undefined && { filter }),
       };
       await checkMapping(ports, principal.projectId, trigger);
@@ -112,6 +113,7 @@ export function eventUseCases(ports: EventPorts) {
       headers,
       ignored: false,
       variables: {},
+      metadata: {},
       cut: [],
       messages: null,
       error: null,
@@ -124,6 +126,7 @@ export function eventUseCases(ports: EventPorts) {
       const { trigger, principal } = live;
       const resolved = await ports.resolveTemplate(principal.projectId, trigger.template, trigger.version ?? undefined);
       Object.assign(told, mapVariables(live.mapping, resolved.variables, run));
+      told.metadata = mapMetadata(live.mapping, run);
       told.messages = renderPrompt(resolved, told.variables).messages;
     } catch (thrown) {
       told.error = eventErrorOf(thrown);

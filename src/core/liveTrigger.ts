@@ -73,7 +73,7 @@ export function findLiveTrigger({ findActiveTrigger, box, cache }: LiveTriggerPo
 
 export function liveTrigger(stored: TriggerOfProject, box: SecretBox): LiveTrigger {
   const { trigger, project } = stored;
-  const mapping = parseMapping(trigger.filter, trigger.variables);
+  const mapping = parseMapping(trigger);
   const { eventId } = trigger;
   const named = eventId && "header" in eventId ? [eventId.header.toLowerCase()] : [];
   // The values, not their promise: another request must not wait for this one's work.

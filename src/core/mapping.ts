@@ -1,8 +1,8 @@
-import type { JsonObject } from "../contract/chat.ts";
+import type { JsonObject, Metadata } from "../contract/chat.ts";
 import type { ErrorCode } from "../contract/errors.ts";
 import { limits } from "../contract/limits.ts";
 import type { Variables } from "../contract/templates.ts";
-import type { VariableMapping } from "../contract/triggers.ts";
+import type { Trigger, VariableMapping } from "../contract/triggers.ts";
 import { AppError } from "./errors.ts";
 import {
   type Budget,
@@ -18,27 +18,40 @@ import { propertiesOf } from "./schemaPaths.ts";
 /** What is mapped: the body to the letter, and what expressions see. */
 export type MappingInput = ExpressionInput & { text: string };
 
+type Source = {
+  name: string;
+  /** What it is called in errors, such as `variables.title`. */
+  param: string;
+  from: VariableMapping;
+  expression: Expression | null;
+};
+
 /** A trigger's mapping with its expressions parsed, each once. */
 export type ParsedMapping = {
   filter: Expression | null;
-  variables: readonly (readonly [name: string, mapping: VariableMapping, expression: Expression | null])[];
+  variables: readonly Source[];
+  metadata: readonly Source[];
   /** Headers that it reads, in lower case. */
   headers: readonly string[];
 };
 
-/** Throws `invalid_request` whose `param` is `filter` or `variables.NAME`. */
-export function parseMapping(filter: string | null, variables: Record<string, VariableMapping>): ParsedMapping {
+/** Throws `invalid_request` whose `param` is `filter`, `variables.NAME` or `metadata.NAME`. */
+export function parseMapping(trigger: Pick<Trigger, "filter" | "variables" | "metadata">): ParsedMapping {
+  const { filter } = trigger;
   const parsedFilter = filter === null ? null : parseExpression(filter, "filter");
-  const parsed = Object.entries(variables).map(([name, mapping]) => {
-    const expression = "expression" in mapping ? parseExpression(mapping.expression, `variables.${name}`) : null;
-    return [name, mapping, expression] as const;
-  });
-  const named = parsed.flatMap(([, mapping, expression]) =>
-    "header" in mapping ? [mapping.header.toLowerCase()] : (expression?.headers ?? []),
+  const sources = (field: "variables" | "metadata") =>
+    Object.entries(trigger[field]).map(([name, from]): Source => {
+      const param = `${field}.${name}`;
+      return { name, param, from, expression: "expression" in from ? parseExpression(from.expression, param) : null };
+    });
+  const [variables, metadata] = [sources("variables"), sources("metadata")];
+  const named = [...variables, ...metadata].flatMap(({ from, expression }) =>
+    "header" in from ? [from.header.toLowerCase()] : (expression?.headers ?? []),
   );
   return {
     filter: parsedFilter,
-    variables: parsed,
+    variables,
+    metadata,
     headers: [...new Set([...named, ...(parsedFilter?.headers ?? [])])],
   };
 }
@@ -61,6 +74,8 @@ export function matches({ filter }: ParsedMapping, input: MappingInput, budget: 
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
+type MappingRun = { input: MappingInput; budget: Budget };
+
 export type Mapped = {
   variables: Variables;
   /** Names of those whose text was longer than may be. */
@@ -73,21 +88,15 @@ export type Mapped = {
  * Everything is data: characters that are no text are replaced, long text is cut. Throws `invalid_request` naming the
  * variable, with the expression in the details.
  */
-export function mapVariables(
-  mapping: ParsedMapping,
-  schema: JsonObject,
-  run: { input: MappingInput; budget: Budget },
-): Mapped {
+export function mapVariables(mapping: ParsedMapping, schema: JsonObject, run: MappingRun): Mapped {
   const declared = propertiesOf(schema);
   const variables: Variables = {};
   const cut: string[] = [];
-  for (const [name, from, expression] of mapping.variables) {
-    const param = `variables.${name}`;
-    const found = expression ? evaluated(expression, { ...run, param }) : sourceOf(from, run.input, declared[name]);
-    const value = found ?? ("default" in from ? from.default : undefined);
-    if (value === undefined || value === null) continue;
-    const typed = asDeclared(value, declared[name]);
-    const bound = ("maxChars" in from ? from.maxChars : undefined) ?? limits.mappedChars;
+  for (const source of mapping.variables) {
+    const { name, param, expression } = source;
+    const typed = foundIn(source, run, declared[name]);
+    if (typed === null) continue;
+    const bound = boundOf(source) ?? limits.mappedChars;
     const capped = typeof typed === "string" ? cutTo(typed, bound) : typed;
     if (capped !== typed) cut.push(name);
     if (typeof capped === "object" && JSON.stringify(capped).length > bound)
@@ -102,7 +111,30 @@ export function mapVariables(
   return { variables, cut };
 }
 
-type Evaluation = { input: MappingInput; budget: Budget; param: string };
+/**
+ * A run's metadata out of a payload: text, of `limits.maxMetadataValueChars` at most, longer one is cut. Null leaves a pair
+ * out. Throws as `mapVariables` does.
+ */
+export function mapMetadata(mapping: ParsedMapping, run: MappingRun): Metadata {
+  const pairs = mapping.metadata.flatMap((source) => {
+    const value = foundIn(source, run, { type: "string" });
+    if (value === null) return [];
+    const bound = Math.min(boundOf(source) ?? limits.maxMetadataValueChars, limits.maxMetadataValueChars);
+    return [[source.name, String(asText(cutTo(String(value), bound)))] as const];
+  });
+  return Object.fromEntries(pairs);
+}
+
+const boundOf = ({ from }: Source) => ("maxChars" in from ? from.maxChars : undefined);
+
+/** As the schema declares it; null: there is none. */
+function foundIn({ param, from, expression }: Source, run: MappingRun, schema: unknown): unknown {
+  const found = expression ? evaluated(expression, { ...run, param }) : sourceOf(from, run.input, schema);
+  const value = found ?? ("default" in from ? from.default : undefined) ?? null;
+  return value === null ? null : asDeclared(value, schema);
+}
+
+type Evaluation = MappingRun & { param: string };
 
 function evaluated(expression: Expression, { input, budget, param }: Evaluation): unknown {
   try {

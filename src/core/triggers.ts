@@ -108,9 +108,9 @@ export function triggerUseCases(ports: TriggerPorts) {
       const trigger = await findActive(principal, input.id);
       const given = Object.entries(input).filter(([, value]) => value !== undefined);
       const changed: Trigger = { ...trigger, ...Object.fromEntries(given) };
-      const { template, version, variables, filter, eventId } = input;
+      const { template, version, variables, metadata, filter, eventId } = input;
       // One that only gets another name is not held up by a template that has changed since.
-      const mapped = [template, version, variables, filter, eventId].some((field) => field !== undefined);
+      const mapped = [template, version, variables, metadata, filter, eventId].some((field) => field !== undefined);
       if (mapped) await checkMapping(ports, projectId, changed);
       await ports.checkCallback(principal, input.callback ?? undefined);
       const updated = await ports.updateTrigger(projectId, changed, ports.now());
@@ -149,16 +149,17 @@ export type TriggerUseCases = ReturnType<typeof triggerUseCases>;
 
 export const pathOf = (id: string) => `/hooks/${id}`;
 
-type Mapping = Pick<Trigger, "scheme" | "template" | "version" | "variables" | "filter" | "eventId">;
+type Mapping = Pick<Trigger, "scheme" | "template" | "version" | "variables" | "metadata" | "filter" | "eventId">;
 
 /** Parses every expression, and holds the mapping against the template's variables as they are now. */
 export async function checkMapping(
   ports: Pick<PreparePorts, "resolveTemplate">,
   projectId: string,
-  { scheme, template, version, variables, filter, eventId }: Mapping,
+  { scheme, template, version, eventId, ...expressions }: Mapping,
 ): Promise<void> {
   const resolved = await ports.resolveTemplate(projectId, template, version ?? undefined);
-  parseMapping(filter, variables);
+  parseMapping(expressions);
+  const { variables } = expressions;
   if (eventId && scheme !== "hmac" && scheme !== "bearer")
     throw new AppError("invalid_request", `eventId: the scheme ${scheme} has a place of its own for it`, {
       param: "eventId",

@@ -22,6 +22,8 @@ export const triggers = sqliteTable(
     /** A version's number or a label, as JSON; null: `production`. */
     version: text({ mode: "json" }).$type<number | string>(),
     variables: text({ mode: "json" }).$type<Record<string, VariableMapping>>().notNull(),
+    /** What goes into the runs' metadata. */
+    metadata: text({ mode: "json" }).$type<Record<string, VariableMapping>>().notNull().default({}),
     filter: text(),
     priority: integer().notNull(),
     model: text(),

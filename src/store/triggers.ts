@@ -135,14 +135,15 @@ const ownedBy = (projectId: string, id: string) => and(eq(triggers.id, id), eq(t
 
 /** What may be changed of a trigger. */
 function settingsOf(trigger: Trigger) {
-  const { name, template, version, variables, filter, priority, model, params, respond, eventId } = trigger;
-  const { requestsPerMinute, callback } = trigger;
+  const { name, template, version, variables, metadata, filter, priority, model, params, respond } = trigger;
+  const { eventId, requestsPerMinute, callback } = trigger;
   return {
     name,
     callback,
     template,
     version,
     variables,
+    metadata,
     filter,
     priority,
     model,
@@ -164,6 +165,7 @@ function toTrigger(row: Row): Trigger {
     ...{ id, path: pathOf(id), name, scheme, hmac, secretHint },
     previousSecretUntil: row.previousEndsAt === null ? null : iso(row.previousEndsAt),
     ...{ template, version, variables, filter, priority, model, params },
+    metadata: row.metadata,
     callback: row.callback,
     respond: row.respond,
     requestsPerMinute: knownRate(row.requestsPerMinute),

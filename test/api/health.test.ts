@@ -30,7 +30,14 @@ describe("/openapi.json", () => {
     const document = (await (await callWeir("/openapi.json")).response.json()) as {
       paths: Record<
         string,
-        Record<string, { requestBody?: { content: Record<string, { schema: { properties: object } }> } }>
+        Record<
+          string,
+          {
+            requestBody?: { content: Record<string, { schema: { properties: object } }> };
+            responses: Record<string, { content: Record<string, { schema: { properties: object } }> }>;
+            security?: unknown[];
+          }
+        >
       >;
     };
     expect(Object.keys(document.paths)).toEqual([
@@ -48,6 +55,13 @@ describe("/openapi.json", () => {
     expect(body?.properties).toMatchObject({ temperature: { minimum: 0, maximum: 2 }, prompt: expect.any(Object) });
     expect(body?.properties).toMatchObject({ background: { type: "boolean" }, delay_ms: { type: "integer" } });
     expect(body?.properties).not.toHaveProperty("n");
+    const hook = document.paths["/hooks/{triggerId}"]?.["post"];
+    expect(hook).toMatchObject({ security: [], parameters: [{ name: "triggerId", in: "path", required: true }] });
+    expect(Object.keys(hook?.responses ?? {})).toEqual(expect.arrayContaining(["200", "202", "401", "413", "429"]));
+    for (const status of ["200", "202"]) {
+      const answer = hook?.responses[status]?.content["application/json"]?.schema;
+      expect(Object.keys(answer?.properties ?? {})).toEqual(["eventId", "runId", "status", "duplicate", "result"]);
+    }
     for (const path of ["/healthz", "/readyz", "/openapi.json"])
       expect((await callWeir(path)).response.headers.get("content-type")).toContain("application/json");
   });

@@ -72,10 +72,32 @@ describe("what a trigger pins", () => {
   });
 });
 
+describe("the metadata that a trigger maps", () => {
+  it("is on its runs beside trigger and event, and finds them", async () => {
+    using _ = scriptUpstream(hello);
+    const project = await triggerProject({ metadata: { greeting: "text", kind: { header: "x-kind" } } });
+    const headers = { ...(await standardHeaders(project.secret, body)), "x-kind": "k" };
+    const { answer } = await post(project.id, body, headers);
+    await project.ended(answer.runId);
+    const { run } = await done<RunWithContents>(project.key, "runs.get", { id: answer.runId });
+    const metadata = { greeting: "hi", kind: "k", trigger: project.id, event: answer.eventId };
+    expect(run.metadata).toEqual(metadata);
+    const found = await done(project.key, "runs.list", { metadata: { greeting: "hi" } });
+    expect(found).toMatchObject({ items: [{ id: answer.runId }] });
+  });
+
+  it("that cannot be mapped fails the event, with the expression", async () => {
+    const project = await triggerProject({ metadata: { greeting: "abs(text)" } });
+    const { answer } = await send(project);
+    expect(answer).toMatchObject({ status: "failed", runId: null });
+    expect((await project.events())[0]?.error).toMatchObject({ param: "metadata.greeting", expression: "abs(text)" });
+  });
+});
+
 describe("the endpoint that a trigger names", () => {
   it("is told of the run's end, by a signed message that names trigger and event", async () => {
     using received = scriptReceivers(() => new Response(null, { status: 204 }));
-    const project = await triggerProject();
+    const project = await triggerProject({ metadata: { greeting: "text" } });
     const endpoint = await makeEndpoint(project.key);
     const callback = { endpointId: endpoint.id, events: ["run.succeeded"] };
     await done(project.key, "triggers.update", { id: project.id, callback });
@@ -85,7 +107,7 @@ describe("the endpoint that a trigger names", () => {
     new Webhook(endpoint.secret).verify(told, Object.fromEntries(headers));
     expect(message).toMatchObject({
       type: "run.succeeded",
-      data: { runId: answer.runId, metadata: { trigger: project.id, event: answer.eventId } },
+      data: { runId: answer.runId, metadata: { greeting: "hi", trigger: project.id, event: answer.eventId } },
     });
   });
 

@@ -24,12 +24,13 @@ describe("a preview", () => {
 
   it("shows what a sample comes to, and runs nothing", async () => {
     using sent = scriptUpstream(hello);
-    const project = await triggerProject({ filter: "kind == 'a'" });
+    const project = await triggerProject({ filter: "kind == 'a'", metadata: { kind: "kind" } });
     expect(await preview(project, { sample: { body: { kind: "a", text: "hi {{x}}" } } })).toEqual({
       payload: { kind: "a", text: "hi {{x}}" },
       headers: {},
       ignored: false,
       variables: { words: "hi {{x}}" },
+      metadata: { kind: "a" },
       cut: [],
       messages: [{ role: "user", content: "Say hi {{x}}" }],
       error: null,
@@ -49,8 +50,10 @@ describe("a preview", () => {
     await done(project.key, "templates.save", { name: "say", content });
     const sample = { body: "a=1&a=2", headers: { "Content-Type": "application/x-www-form-urlencoded", "X-Kind": "k" } };
     const variables = { words: { expression: "join('-', [a[0], a[1], $headers.\"x-kind\"])", maxChars: 4 } };
-    expect(await preview(project, { sample, variables, version: 2, filter: "!a" })).toMatchObject({
+    const metadata = { first: "a[0]" };
+    expect(await preview(project, { sample, variables, metadata, version: 2, filter: "!a" })).toMatchObject({
       ignored: true,
+      metadata: { first: "1" },
       variables: { words: "1-2-" },
       cut: ["words"],
       messages: [{ role: "user", content: "Shout 1-2-" }],

@@ -121,6 +121,8 @@ describe("a mapping is checked when it is saved", () => {
     [{ variables: { words: "text[" } }, "variables.words"],
     [{ variables: { words: { expression: "nothing(@)" } } }, "variables.words"],
     [{ filter: "a ==" }, "filter"],
+    [{ metadata: { issue: "[" } }, "metadata.issue"],
+    [{ metadata: { event: "id" } }, "metadata"],
     [{ variables: { words: "text", more: "text" } }, "variables.more"],
     [{ variables: {} }, "variables.words"],
     [{ eventId: { header: "x-id" } }, "eventId"],
@@ -144,6 +146,7 @@ describe("a mapping is checked when it is saved", () => {
       param: "variables.words",
     });
     expect(await refusal("triggers.update", { id, filter: "(" })).toMatchObject({ param: "filter" });
+    expect(await refusal("triggers.update", { id, metadata: { n: "(" } })).toMatchObject({ param: "metadata.n" });
     expect(await refusal("triggers.update", { id, template: "nowhere" })).toMatchObject({ code: "not_found" });
     expect(await done<Trigger>(project.key, "triggers.get", { id })).toEqual(project.trigger);
   });
@@ -155,13 +158,14 @@ describe("changing a trigger", () => {
       version: 1,
       filter: "a",
       model: "m",
+      metadata: { issue: "number" },
       params: { seed: 1 },
       requestsPerMinute: 60,
     });
     const { id } = trigger;
     const changed = await done<Trigger>(project.key, "triggers.update", { id, name: "other", priority: 3 });
     expect(changed).toEqual({ ...trigger, name: "other", priority: 3, updatedAt: changed.updatedAt });
-    const back = { version: null, filter: null, model: null, params: {}, requestsPerMinute: null };
+    const back = { version: null, filter: null, model: null, params: {}, metadata: {}, requestsPerMinute: null };
     const cleared = await done<Trigger>(project.key, "triggers.update", { id, ...back });
     expect(cleared).toEqual({ ...changed, ...back, updatedAt: cleared.updatedAt });
     expect(cleared.updatedAt > changed.updatedAt).toBe(true);

@@ -9,8 +9,8 @@ import { parsePayload } from "../../src/core/payload.ts";
 
 type Asked = { headers?: Record<string, string>; schema?: Record<string, unknown>; type?: string };
 
-const mappings = (variables: Record<string, unknown>) =>
-  CreateTriggerInput.parse({ name: "t", scheme: "github", template: "t", variables }).variables;
+const parsed = (settings: object) =>
+  parseMapping(CreateTriggerInput.parse({ name: "t", scheme: "github", template: "t", ...settings }));
 
 const strings = (variables: Record<string, unknown>) => ({
   properties: Object.fromEntries(Object.keys(variables).map((name) => [name, { type: "string" }])),
@@ -18,7 +18,7 @@ const strings = (variables: Record<string, unknown>) => ({
 
 function map(variables: Record<string, unknown>, text: string, { headers = {}, schema, type }: Asked = {}) {
   const input = { text, headers, body: parsePayload(text, type ?? null) };
-  return mapVariables(parseMapping(null, mappings(variables)), schema ?? strings(variables), {
+  return mapVariables(parsed({ variables }), schema ?? strings(variables), {
     input,
     budget: newBudget(),
   });
@@ -35,7 +35,7 @@ function fault(work: () => unknown): AppError {
 }
 
 const filtered = (filter: string, body: unknown, headers = {}) =>
-  matches(parseMapping(filter, {}), { text: "", headers, body }, newBudget());
+  matches(parsed({ filter }), { text: "", headers, body }, newBudget());
 
 describe("a payload", () => {
   it.each([
@@ -187,7 +187,7 @@ describe("a variable", () => {
     ["an empty expression", { x: "" }],
     ["a body that is not", { x: { body: false } }],
   ])("from %s is refused", (_, variables) => {
-    expect(() => mappings(variables)).toThrow();
+    expect(() => parsed({ variables })).toThrow();
   });
 });
 

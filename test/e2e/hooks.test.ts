@@ -71,21 +71,24 @@ describe("a sender over real connections", () => {
       expect(await bench.client.jobs.result.query({ runId })).toMatchObject({ status: "succeeded", content: "ok" });
   });
 
-  it("by hand, with the lines of the README, is taken by the schemes standard and github", async () => {
+  it("by hand, with the lines of the README, is taken by every scheme", async () => {
     const readme = await readFile(join(projectRoot, "README.md"), "utf8");
-    const [, block = ""] = /```sh\n(BODY=[\s\S]*?)```/.exec(readme) ?? [];
-    const [standard = "", github = ""] = block.replaceAll("http://127.0.0.1:8787", bench.line.url).split("\n\n");
-    const [body = ""] = standard.split("\n");
-    const { name, template, variables } = { name: "hand", template: "say", variables: { words: "text" } };
-    for (const [scheme, lines] of [
-      ["standard", standard],
-      ["github", `${body}\n${github}`],
-    ] as const) {
-      const made = await bench.client.triggers.create.mutate({ name, scheme, template, variables });
-      const env = { ...process.env, SECRET: made.secret, TRIGGER: made.trigger.id };
-      const { stdout } = await exec("sh", ["-c", `set -e\n${lines}`], { env });
-      expect(JSON.parse(stdout), scheme).toMatchObject({ status: "accepted", duplicate: false });
-    }
+    const [, section = ""] = /### Each scheme by hand[\s\S]*?```sh\n([\s\S]*?)```/.exec(readme) ?? [];
+    const lines = section.replaceAll("http://127.0.0.1:8787", bench.line.url);
+    const env = { ...process.env, KEY: bench.authorization.replace("Bearer ", "") };
+    const { stdout } = await exec("sh", ["-c", `set -e\n${lines}`], { env });
+    const answers = stdout.trim().split("\n");
+    expect(answers).toHaveLength(6);
+    for (const answer of answers)
+      expect(JSON.parse(answer)).toEqual({
+        eventId: expect.stringMatching(/^evt_/),
+        runId: expect.stringMatching(/^run_/),
+        status: "accepted",
+        duplicate: false,
+      });
+    const { items } = await bench.client.triggers.list.query({});
+    const tried = new Set(items.filter(({ name }) => name === "by hand").map(({ scheme }) => scheme));
+    expect(tried).toEqual(new Set(["standard", "github", "stripe", "slack", "hmac", "bearer"]));
   });
 
   it("that is not answered sends again while the runtime is killed: one run an event, and none is lost", async () => {

@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { Hono } from "hono";
 import { Webhook } from "standardwebhooks";
 import { beforeAll, describe, expect, it } from "vitest";
+import { WebhookMessage } from "../../src/contract/webhookMessages.ts";
 import { projectRoot } from "../../src/local/project.ts";
 
 const exec = promisify(execFile);
@@ -45,6 +48,13 @@ describe("the published verification of webhooks", () => {
     expect(taken).toEqual([{ ...message, id: "msg_1" }]);
   });
 
+  it("takes it in a framework that has the standard request", async () => {
+    const { verifyWebhook } = await import("weir/webhooks");
+    const app = new Hono().post("/weir", async (c) => c.json(await verifyWebhook(c.req.raw, secret)));
+    const response = await app.request("/weir", { method: "POST", headers: signed(body), body });
+    expect(await response.json()).toEqual({ ...message, id: "msg_1" });
+  });
+
   it("takes it from a server of Node's, with both secrets of a rotation", async () => {
     const other = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     const results: string[] = [];
@@ -80,6 +90,13 @@ describe("the published verification of webhooks", () => {
     for (const none of ["", "secret", "whsec_", []])
       await expect(verifyWebhook({ headers: signed(body), body }, none)).rejects.toBeInstanceOf(TypeError);
   });
+});
+
+it("the README shows a message as it is", async () => {
+  const readme = await readFile(join(projectRoot, "README.md"), "utf8");
+  const [, text = ""] = /```http\n[\s\S]*?\n\n([\s\S]*?)```/.exec(readme) ?? [];
+  const shown = JSON.parse(text);
+  expect(WebhookMessage.parse(shown)).toEqual(shown);
 });
 
 type Handle = (headers: Record<string, string | string[] | undefined>, body: Uint8Array) => Promise<void>;

@@ -1,0 +1,1 @@
+ALTER TABLE `triggers` ADD `metadata` text DEFAULT '{}' NOT NULL;

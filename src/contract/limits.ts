@@ -126,6 +126,9 @@ export const limits = {
   maxWriteGroupBytes: 1_000_000,
   /** How long the first of them waits for others, ms: a round trip to D1 takes about as long. */
   writeGatherMs: 50,
+  /** Answers longer than this, bytes, are written one after the other; one that has waited so long, ms, goes by itself. */
+  longAnswerBytes: 128 * 1024,
+  longAnswerPatienceMs: 5_000,
   /** How long a run waits for a write that another request sends along, ms, before it sends its own. */
   writePatienceMs: 5_000,
   /** A completion gets its row so late while it runs, ms, as one write saves a third; if its isolate dies before, none. */

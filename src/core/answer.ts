@@ -54,6 +54,13 @@ export class Answer {
     }
   }
 
+  /** How much text is kept, bytes, about. */
+  get size(): number {
+    let size = 0;
+    for (const { content, reasoning } of this.#choices.values()) size += (content?.size ?? 0) + (reasoning?.size ?? 0);
+    return size;
+  }
+
   /** The last valid usage; none at all where it counts no token of an answer that has some. */
   get usage(): Usage | null {
     return this.#usage?.completionTokens === 0 && this.begun ? null : this.#usage;

@@ -183,7 +183,11 @@ export class CompletionRun {
       totalMs,
     };
     const { keepContents } = this.#principal;
-    const ended = await endRun(this.#ports, this.#prepared, facts, { keepContents, opened: this.#opened });
+    const ended = await endRun(this.#ports, this.#prepared, facts, {
+      keepContents,
+      isLong: answer.size > limits.longAnswerBytes,
+      opened: this.#opened,
+    });
     this.#ports.keepAlive(ended.written);
     return ended;
   }

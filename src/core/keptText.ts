@@ -40,6 +40,11 @@ export class KeptText {
     }
   }
 
+  /** UTF-8 bytes that are kept; of a text that came in one piece its length. */
+  get size(): number {
+    return this.#single.length + this.#bytes;
+  }
+
   get isEmpty(): boolean {
     return this.#single === "" && this.#bytes === 0 && this.#half === "";
   }

@@ -9,6 +9,7 @@ import { type Output, readOutput } from "./output.ts";
 import type { Prepared } from "./prepare.ts";
 import { costOf } from "./pricing.ts";
 import type { RecordedContents, RunOutcome, RunStart, SettleRun } from "./runRecord.ts";
+import { Turnstile } from "./turnstile.ts";
 
 export type RunEndPorts = {
   settleRun: SettleRun;
@@ -79,12 +80,18 @@ export async function endRun(
   ports: RunEndPorts,
   prepared: Prepared,
   facts: RunFacts,
-  { keepContents, opened }: { keepContents: boolean; opened: Promise<void> },
+  { keepContents, isLong, opened }: { keepContents: boolean; isLong: boolean; opened: Promise<void> },
 ): Promise<Ended> {
   const { outcome, cost, output } = await runEnd(ports, prepared, facts);
-  const contents = keepContents ? recordedContents(prepared, facts.answer, output) : null;
-  return { cost, output, written: opened.then(() => write(ports, prepared, outcome, contents)) };
+  const record = () => {
+    const contents = keepContents ? recordedContents(prepared, facts.answer, output) : null;
+    return write(ports, prepared, outcome, contents);
+  };
+  return { cost, output, written: opened.then(() => (isLong ? longAnswers.pass(record) : record())) };
 }
+
+/** A long answer takes several times its size while it is written: all that end at once would be too much for an isolate. */
+const longAnswers = new Turnstile(limits.longAnswerPatienceMs);
 
 /** A cost that is lost is lost for good, so the price is asked for again before it counts as unknown. */
 async function priceOf(

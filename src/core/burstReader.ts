@@ -3,7 +3,7 @@ import type { Channel } from "./relay.ts";
 
 type ReadResult = ReadableStreamReadResult<Uint8Array>;
 
-/** A stream's bytes, one read at a time. A cancelled one says that it is done. */
+/** A stream's bytes, one read at a time; they hold until the next one. A cancelled one says that it is done. */
 export type ByteReader = { read: () => Promise<ReadResult>; cancel: () => Promise<void> };
 
 /** The stream's reader: one that gathers bursts where the runtime's own streams allow it. Locks the stream. */
@@ -54,6 +54,8 @@ class BurstReader implements ByteReader {
   #reads = 0;
   #sinceMs = 0;
   #enough: number = limits.burstReads;
+  /** Read into over and over: new memory for each gulp would be much until it is collected. */
+  #buffer: ArrayBuffer | null = null;
 
   constructor(stream: ReadableStream<Uint8Array>) {
     this.#stream = stream;
@@ -81,13 +83,14 @@ class BurstReader implements ByteReader {
     if (gulps.taken >= limits.burstPartBytes) return this.#readSpare(gulps);
     const { promise: stall, resolve } = Promise.withResolvers<null>();
     const timer = setTimeout(resolve, limits.burstStallMs, null);
-    const asked = gulps.reader.read(new Uint8Array(2 * limits.burstGulpBytes), { min: limits.burstGulpBytes });
+    const asked = gulps.reader.read(this.#room(0), { min: limits.burstGulpBytes });
     const got = await Promise.race([asked.catch(() => null), stall]);
     clearTimeout(timer);
     if (this.#cancelled) return { done: true, value: undefined };
     // Stalled, ended or broken: the other part says which.
     if (!got || got.done) return this.#readSpare(gulps);
     gulps.taken += got.value.length;
+    this.#buffer = got.value.buffer as ArrayBuffer;
     return got;
   }
 
@@ -98,8 +101,9 @@ class BurstReader implements ByteReader {
     this.#gulps = null;
     this.#reader = rest;
     for (let seen = taken; ; ) {
-      const got = await rest.read(new Uint8Array(seen + 2 * limits.burstGulpBytes));
+      const got = await rest.read(this.#room(seen));
       if (got.done || this.#cancelled) return { done: true, value: undefined };
+      this.#buffer = got.value.buffer as ArrayBuffer;
       if (got.value.length <= seen) {
         seen -= got.value.length;
         continue;
@@ -110,6 +114,14 @@ class BurstReader implements ByteReader {
       this.#goOn(value.length);
       return { done: false, value };
     }
+  }
+
+  /** For a gulp, after what has been seen. */
+  #room(seen: number): Uint8Array<ArrayBuffer> {
+    const buffer = this.#buffer ?? new ArrayBuffer(limits.burstPartBytes + 4 * limits.burstGulpBytes);
+    // Until the read has ended it is the runtime's.
+    this.#buffer = null;
+    return new Uint8Array(buffer, 0, seen + 2 * limits.burstGulpBytes);
   }
 
   /** A stall in which much has come is a pause of the burst; one that held little was none, and it takes more then. */

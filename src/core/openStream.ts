@@ -41,7 +41,8 @@ export async function openStream(
       const { done, value } = await reader.read();
       const passage = done ? gate.end() : gate.pass(value);
       if (passage.end instanceof AppError && !gate.sawEvent) throw passage.end;
-      passed.push(passage);
+      // Its bytes hold until the next read only.
+      passed.push({ ...passage, bytes: passage.bytes.slice() });
       if (gate.sawEvent || passage.end) return { reader, gate, passed };
     }
   } catch (thrown) {

@@ -294,6 +294,8 @@ export const limits = {
   deliveryKeptMs: 30 * 24 * 3_600_000,
   /** Messages kept of one endpoint; the oldest make way. With 20 kB each this is a tenth of what an object holds. */
   maxDeliveries: 50_000,
+  /** A batch is counted again so much later, ms: a job may have ended unheard, and a count costs a query. */
+  batchRecountMs: 3_600_000,
   /** Messages that one alarm of an endpoint drops. */
   prunedDeliveries: 1_000,
   /** Retry-After of an answer 503, seconds. */

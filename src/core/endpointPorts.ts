@@ -84,8 +84,8 @@ export type EndpointObjects = {
   }>;
   /** Sends nothing any more, or goes on with what there is; resolves with what holds from then on. */
   setEnabled: (owner: EndpointOwner, enabled: boolean) => Promise<Disabled | null>;
-  /** The endpoint's record has changed: it is read again before the next message. */
-  changed: (owner: EndpointOwner) => Promise<void>;
+  /** The endpoint's record has changed, its address too when `isMoved`: it is read again before the next message. */
+  changed: (owner: EndpointOwner, isMoved: boolean) => Promise<void>;
   /** Sends a message that is kept nowhere, also when the endpoint is disabled. Null: it has been archived. */
   sendSample: (owner: EndpointOwner, notice: Notice) => Promise<DeliveryAttempt | null>;
   /** Newest first. */

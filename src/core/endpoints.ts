@@ -113,7 +113,7 @@ export function endpointUseCases(ports: EndpointPorts) {
           })
         : endpoint;
       if (!updated) throw archivedEndpoint();
-      if (isChanged) await objects.changed(owner);
+      if (isChanged) await objects.changed(owner, updated.url !== endpoint.url);
       return enabled === undefined ? updated : asHeld(updated, await objects.setEnabled(owner, enabled));
     },
 
@@ -127,7 +127,7 @@ export function endpointUseCases(ports: EndpointPorts) {
       const rotation = { from: sealedSecret ?? "", to: sealed, previousUntilMs, nowMs };
       const endpoint = await ports.rotateSecret(owner, rotation);
       if (!endpoint) throw new AppError("conflict", "This endpoint was changed at the same time: try again.");
-      await objects.changed(owner);
+      await objects.changed(owner, false);
       return { endpoint, secret };
     },
 

@@ -160,7 +160,8 @@ function senderIdOf(live: LiveTrigger, { header, parsed, payload }: Identified):
   if (!live.eventId) return schemes[scheme].senderId(header, parsed);
   try {
     const value = evaluate(live.eventId, { body: parsed, headers: payload.headers }, newBudget());
-    return identified(typeof value === "number" ? String(value) : value, true);
+    const signed = scheme === "bearer" || !live.eventId.readsHeaders;
+    return identified(typeof value === "number" ? String(value) : value, signed);
   } catch {
     // Without an id an event is known by its body.
     return null;

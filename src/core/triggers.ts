@@ -180,7 +180,8 @@ export async function checkMapping(
 function chosenSecret(scheme: TriggerScheme, given: string | undefined): string {
   if (given === undefined) return schemes[scheme].newSecret();
   if (schemes[scheme].isSecret(given)) return given;
-  const shape = schemes[scheme] === schemes.standard ? "`whsec_` and base64" : "at least 8 characters";
+  const shape =
+    schemes[scheme] === schemes.standard ? "`whsec_` and base64 of at least 16 bytes" : "at least 8 characters";
   throw new AppError("invalid_request", `secret: of the scheme ${scheme} it is ${shape}`, { param: "secret" });
 }
 

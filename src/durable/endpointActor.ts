@@ -21,7 +21,7 @@ export class EndpointActor extends DurableObject<Env> {
   readonly #table: DeliveryTable;
   readonly #alarm: JobAlarm;
   readonly #memory: EndpointMemory;
-  readonly #bindings: EndpointBindings;
+  #bound: EndpointBindings | null = null;
   readonly #underWay = new Set<string>();
   /** The endpoint's record as it was then, and how often it has changed since this object began. */
   #record: { stored: StoredEndpoint; readAtMs: number } | null = null;
@@ -34,13 +34,21 @@ export class EndpointActor extends DurableObject<Env> {
     super(ctx, env);
     this.#table = new DeliveryTable(ctx.storage.sql);
     this.#alarm = new JobAlarm(ctx.storage);
-    this.#bindings = endpointBindings(env);
     this.#memory = new EndpointMemory({
       kv: ctx.storage.kv,
       alarm: this.#alarm,
-      showDisabled: this.#bindings.showDisabled,
+      showDisabled: (owner, disabled) => this.#bindings.showDisabled(owner, disabled),
       background: (work) => ctx.waitUntil(work),
     });
+  }
+
+  /**
+   * Made when first needed: with a configuration that is refused the object could not begin, and an alarm that fails is
+   * repeated a few times only.
+   */
+  get #bindings(): EndpointBindings {
+    this.#bound ??= endpointBindings(this.env);
+    return this.#bound;
   }
 
   async accept(owner: EndpointOwner, notices: readonly Notice[], keptMs: number): Promise<void> {
@@ -64,9 +72,11 @@ export class EndpointActor extends DurableObject<Env> {
     return this.#memory.state?.disabled ?? null;
   }
 
-  async changed(_owner: EndpointOwner): Promise<void> {
+  async changed(_owner: EndpointOwner, isMoved: boolean): Promise<void> {
     this.#record = null;
     this.#changes++;
+    if (isMoved) this.#memory.moved();
+    this.#go();
   }
 
   /** `test` is a name that the runtime keeps for itself. */

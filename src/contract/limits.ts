@@ -259,6 +259,8 @@ export const limits = {
   maxMappedChars: 200_000,
   /** A kept header's value, characters. */
   maxKeptHeaderChars: 1_000,
+  /** An event's content type as it is kept, characters: room for any registered type with its charset. */
+  maxContentTypeChars: 200,
   /** Longest wait of a sender for the run's result, ms; many senders give up after 30 s. */
   hookWaitMs: 25_000,
   /** A failed event's payload is kept so long for its replay where the project keeps no contents, ms (7 days). */

@@ -28,13 +28,13 @@ export type EndpointChange = {
 export type Disabled = { reason: DisabledReason; atMs: number };
 
 export type EndpointStore = {
-  insertEndpoint: (stored: StoredEndpoint) => Promise<void>;
+  /** False, and nothing is written, when the project has `most` active endpoints. */
+  insertEndpoint: (stored: StoredEndpoint, most: number) => Promise<boolean>;
   /** Newest first, those before `beforeId` in age order when given. */
   listEndpoints: (
     projectId: string,
     page: { archived: boolean; beforeId: string | null; limit: number },
   ) => Promise<Endpoint[]>;
-  countEndpoints: (projectId: string) => Promise<number>;
   /** Archived ones included. */
   findEndpoint: (owner: EndpointOwner) => Promise<StoredEndpoint | null>;
   /** Null, and nothing is written, when the project has no such active endpoint. */

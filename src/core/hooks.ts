@@ -134,7 +134,8 @@ function payloadOf({ keptHeaders }: LiveTrigger, { header, body }: HookRequest):
     if (value) headers[name] = value.slice(0, limits.maxKeptHeaderChars);
   }
   try {
-    return { text: utf8.decode(body), contentType: header("content-type") ?? null, headers };
+    const contentType = header("content-type")?.slice(0, limits.maxContentTypeChars) ?? null;
+    return { text: utf8.decode(body), contentType, headers };
   } catch (cause) {
     throw new AppError("invalid_request", "The body is not UTF-8.", { cause });
   }

@@ -24,8 +24,8 @@ import { schemes } from "./signatures.ts";
 
 export type TriggerPorts = Pick<PreparePorts, "resolveTemplate"> & {
   checkCallback: CheckCallback;
-  insertTrigger: (stored: StoredTrigger) => Promise<void>;
-  countActiveTriggers: (projectId: string) => Promise<number>;
+  /** False, and nothing is written, when the project has `most` active triggers. */
+  insertTrigger: (stored: StoredTrigger, most: number) => Promise<boolean>;
   /** Newest first, those before `beforeId` in age order when given. */
   listTriggers: (
     projectId: string,
@@ -65,8 +65,6 @@ export function triggerUseCases(ports: TriggerPorts) {
       await checkMapping(ports, projectId, { ...settings, version: version ?? null });
       await ports.checkCallback(principal, input.callback ?? undefined);
       const secret = chosenSecret(input.scheme, given);
-      if ((await ports.countActiveTriggers(projectId)) >= limits.maxTriggers)
-        throw new AppError("conflict", `A project has at most ${limits.maxTriggers} triggers: archive one first.`);
       const nowMs = ports.now();
       const id = newUnguessableId("trg", nowMs);
       const now = new Date(nowMs).toISOString();
@@ -83,7 +81,9 @@ export function triggerUseCases(ports: TriggerPorts) {
         archived: false,
       };
       const sealedSecret = await ports.box.seal(secret, secretPlace(projectId, id));
-      await ports.insertTrigger({ projectId, trigger, sealedSecret, sealedPrevious: null });
+      const stored = { projectId, trigger, sealedSecret, sealedPrevious: null };
+      if (!(await ports.insertTrigger(stored, limits.maxTriggers)))
+        throw new AppError("conflict", `A project has at most ${limits.maxTriggers} triggers: archive one first.`);
       return { trigger, secret };
     },
 

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
 import { scriptUpstream } from "../support/call.ts";
 import { post, stripeHeaders, triggerProject } from "../support/triggers.ts";
 
@@ -27,4 +28,16 @@ it("an event whose body holds a NUL is kept whole", async () => {
   await ended(answer.runId);
   const kept = await env.DB.prepare("SELECT body FROM events WHERE id = ?").bind(answer.eventId).first("body");
   expect(kept).toBe("before\u0000after");
+});
+
+it("a content type is kept of bounded length", async () => {
+  using _ = scriptUpstream(silent);
+  const { id, secret, ended } = await triggerProject({ scheme: "bearer" });
+  const type = `application/json; charset=${"x".repeat(5_000)}`;
+  const { answer } = await post(id, '{"text":"hi"}', { authorization: `Bearer ${secret}`, "content-type": type });
+  await ended(answer.runId);
+  const kept = await env.DB.prepare("SELECT content_type FROM events WHERE id = ?")
+    .bind(answer.eventId)
+    .first("content_type");
+  expect(kept).toBe(type.slice(0, limits.maxContentTypeChars));
 });

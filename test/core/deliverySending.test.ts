@@ -36,13 +36,15 @@ async function anEndpoint(secrets: string[], previousUntilMs: number | null = nu
 
 type Sending = {
   stored?: StoredEndpoint;
+  ownHosts?: string[];
   isHeld?: () => boolean;
   onStatus?: (status: number) => void;
 };
 
 async function send(post: (request: Request) => Promise<Response>, sending: Sending = {}) {
   const { stored = await anEndpoint([newStandardSecret()]), isHeld = () => false, onStatus = () => {} } = sending;
-  const ports = { post, box, allowLoopback: false, now: () => nowMs, isHeld };
+  const { ownHosts = [] } = sending;
+  const ports = { post, box, allowLoopback: false, ownHosts, now: () => nowMs, isHeld };
   return sendNotice(ports, stored, message, onStatus);
 }
 

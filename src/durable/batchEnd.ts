@@ -26,8 +26,8 @@ export type BatchEndPorts = Pick<BatchStore, "countBatch"> & {
 
 /**
  * Notices that all jobs of a batch have ended, and tells endpoints so, once. Each job tells when it has ended, some of
- * them twice; D1 is asked how many are left only when as many have told as were left before, or a long time has passed. Kept in the batch's object;
- * that it has been told is remembered as long as a message is.
+ * them twice; D1 is asked how many are left only when as many have told as were left before, or a long time has passed.
+ * Kept in the batch's object; that it has been told is remembered as long as a message is.
  */
 export class BatchEnd {
   readonly #kv: SyncKvStorage;

@@ -188,15 +188,15 @@ describe("archiving an endpoint", () => {
     expect(new Set([...items, ...rest.items].map(({ id }) => id)).size).toBe(limits.maxEndpoints);
     expect(rest.nextCursor).toBeNull();
   });
+});
 
-  it("is one of as many as a project may have, also when several are made at once", async () => {
-    const making = Array.from({ length: limits.maxEndpoints + 5 }, () =>
-      callEndpoints(project, "create", { url: hookUrl }),
-    );
-    const statuses = (await Promise.all(making)).map(({ status }) => status);
-    expect(statuses.filter((status) => status === 200)).toHaveLength(limits.maxEndpoints);
-    expect(statuses.filter((status) => status === 409)).toHaveLength(5);
-  });
+it("a project has so many active endpoints and no more, also when several are made at once", async () => {
+  const making = Array.from({ length: limits.maxEndpoints + 5 }, () =>
+    callEndpoints(project, "create", { url: hookUrl }),
+  );
+  const statuses = (await Promise.all(making)).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(limits.maxEndpoints);
+  expect(statuses.filter((status) => status === 409)).toHaveLength(5);
 });
 
 it.each([

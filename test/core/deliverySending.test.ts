@@ -36,15 +36,13 @@ async function anEndpoint(secrets: string[], previousUntilMs: number | null = nu
 
 type Sending = {
   stored?: StoredEndpoint;
-  ownHosts?: string[];
   isHeld?: () => boolean;
   onStatus?: (status: number) => void;
 };
 
 async function send(post: (request: Request) => Promise<Response>, sending: Sending = {}) {
   const { stored = await anEndpoint([newStandardSecret()]), isHeld = () => false, onStatus = () => {} } = sending;
-  const { ownHosts = [] } = sending;
-  const ports = { post, box, allowLoopback: false, ownHosts, now: () => nowMs, isHeld };
+  const ports = { post, box, allowLoopback: false, ownHosts: [], now: () => nowMs, isHeld };
   return sendNotice(ports, stored, message, onStatus);
 }
 

@@ -30,6 +30,7 @@ export interface Env {
   ENCRYPTION_KEY?: string;
   ALLOW_LOOPBACK_UPSTREAMS?: string;
   WEBHOOKS_ALLOW_LOOPBACK?: string;
+  OWN_HOSTS?: string;
   ENVIRONMENT?: string;
 }
 
@@ -44,6 +45,16 @@ const onOff = z.preprocess(absent, z.enum(["on", "off"]).default("off"));
 const encryptionKey = z
   .string()
   .regex(/^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/, { message: "must be 32 random bytes in base64" });
+
+const hosts = z
+  .string()
+  .transform((text) =>
+    text
+      .toLowerCase()
+      .split(",")
+      .flatMap((part) => part.trim() || []),
+  )
+  .pipe(z.array(z.string().regex(/^[a-z0-9.-]+(?::\d{1,5})?$/, { message: "must be hosts such as weir.example.com" })));
 
 const Settings = z
   .object({
@@ -65,6 +76,7 @@ const Settings = z
     ENCRYPTION_KEY: z.preprocess(absent, encryptionKey.optional()),
     ALLOW_LOOPBACK_UPSTREAMS: onOff,
     WEBHOOKS_ALLOW_LOOPBACK: z.preprocess(absent, z.enum(["true", "false"]).default("false")),
+    OWN_HOSTS: z.preprocess(absent, hosts.default([])),
     /** A weir that is told nothing else is deployed: what is for development is refused there. */
     ENVIRONMENT: z.preprocess(absent, z.enum(["production", "development"]).default("production")),
   })

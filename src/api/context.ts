@@ -221,6 +221,7 @@ function bindUseCases(env: Env, settings: Settings, { waitUntil, ownHost }: Arou
       box,
       allowLoopback: settings.WEBHOOKS_ALLOW_LOOPBACK === "true",
       ownHost,
+      ownHosts: settings.OWN_HOSTS,
       log,
       now: Date.now,
     }),

@@ -10,7 +10,7 @@ export function endpointObjects(namespace: DurableObjectNamespace): EndpointObje
     accept: (owner, notices, keptMs) => actor(owner).accept(owner, notices, keptMs),
     state: (owner) => actor(owner).state(owner),
     setEnabled: (owner, enabled) => actor(owner).setEnabled(owner, enabled),
-    changed: (owner) => actor(owner).changed(owner),
+    changed: (owner, isMoved) => actor(owner).changed(owner, isMoved),
     sendSample: (owner, notice) => actor(owner).sendSample(owner, notice),
     listDeliveries: (owner, filter) => actor(owner).listDeliveries(owner, filter),
     findDelivery: (owner, id) => actor(owner).findDelivery(owner, id),

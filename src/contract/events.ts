@@ -89,7 +89,7 @@ export const TriggerPreview = z.object({
   metadata: Metadata,
   /** Variables whose text was longer than may be. */
   cut: z.array(z.string()),
-  /** What would be sent; null where it comes to no run. */
+  /** What would be sent, or would be if the filter let the event through; null where it cannot be mapped. */
   messages: z.array(ChatMessage).nullable(),
   error: EventError.nullable(),
 });

@@ -262,6 +262,8 @@ export const limits = {
   maxMappedChars: 200_000,
   /** A kept header's value, characters. */
   maxKeptHeaderChars: 1_000,
+  /** An event's content type as it is kept, characters: room for any registered type with its charset. */
+  maxContentTypeChars: 200,
   /** Longest wait of a sender for the run's result, ms; many senders give up after 30 s. */
   hookWaitMs: 25_000,
   /** A failed event's payload is kept so long for its replay where the project keeps no contents, ms (7 days). */
@@ -297,6 +299,8 @@ export const limits = {
   deliveryKeptMs: 30 * 24 * 3_600_000,
   /** Messages kept of one endpoint; the oldest make way. With 20 kB each this is a tenth of what an object holds. */
   maxDeliveries: 50_000,
+  /** A batch is counted again so much later, ms: a job may have ended unheard, and a count costs a query. */
+  batchRecountMs: 3_600_000,
   /** Messages that one alarm of an endpoint drops. */
   prunedDeliveries: 1_000,
   /** Retry-After of an answer 503, seconds. */

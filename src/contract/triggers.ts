@@ -27,7 +27,7 @@ export const TriggerScheme = z.enum([
 export type TriggerScheme = z.infer<typeof TriggerScheme>;
 
 /** Headers that prove or carry an identity: no part of what an event says. */
-const secretHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$/i;
+export const secretHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$/i;
 
 export const HookHeaderName = z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/, { message: "a header's name" });
 const TellingHeader = HookHeaderName.refine((name) => !secretHeaders.test(name), { message: "this header is secret" });

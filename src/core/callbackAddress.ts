@@ -28,6 +28,7 @@ const metadataNames = [
   "metadata.platformequinix.com",
   "metadata.azure.com",
   "metadata.google.com",
+  "metadata.goog",
 ];
 
 /** Four numbers in a row, with dots or hyphens: an address in a name is there to be resolved to. */
@@ -72,9 +73,9 @@ function isPublicName(name: string): boolean {
   return !embeddedIpv4.test(name);
 }
 
-/** Without the port, where there is one. */
+/** Without the port and the root's full stop, where there is one. */
 function hostnameOf(host: string): string {
-  return host.replace(/:\d+$/, "");
+  return host.replace(/:\d+$/, "").replace(/\.$/, "");
 }
 
 function refusal(why: string): AppError {

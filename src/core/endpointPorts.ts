@@ -28,13 +28,13 @@ export type EndpointChange = {
 export type Disabled = { reason: DisabledReason; atMs: number };
 
 export type EndpointStore = {
-  insertEndpoint: (stored: StoredEndpoint) => Promise<void>;
+  /** False, and nothing is written, when the project has `most` active endpoints. */
+  insertEndpoint: (stored: StoredEndpoint, most: number) => Promise<boolean>;
   /** Newest first, those before `beforeId` in age order when given. */
   listEndpoints: (
     projectId: string,
     page: { archived: boolean; beforeId: string | null; limit: number },
   ) => Promise<Endpoint[]>;
-  countEndpoints: (projectId: string) => Promise<number>;
   /** Archived ones included. */
   findEndpoint: (owner: EndpointOwner) => Promise<StoredEndpoint | null>;
   /** Null, and nothing is written, when the project has no such active endpoint. */
@@ -84,8 +84,8 @@ export type EndpointObjects = {
   }>;
   /** Sends nothing any more, or goes on with what there is; resolves with what holds from then on. */
   setEnabled: (owner: EndpointOwner, enabled: boolean) => Promise<Disabled | null>;
-  /** The endpoint's record has changed: it is read again before the next message. */
-  changed: (owner: EndpointOwner) => Promise<void>;
+  /** The endpoint's record has changed, its address too when `isMoved`: it is read again before the next message. */
+  changed: (owner: EndpointOwner, isMoved: boolean) => Promise<void>;
   /** Sends a message that is kept nowhere, also when the endpoint is disabled. Null: it has been archived. */
   sendSample: (owner: EndpointOwner, notice: Notice) => Promise<DeliveryAttempt | null>;
   /** Newest first. */

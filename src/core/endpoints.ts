@@ -29,6 +29,8 @@ export type EndpointPorts = Omit<EndpointStore, "findListeners" | "showDisabled"
   allowLoopback: boolean;
   /** Where this request has reached weir, a URL's `host`. */
   ownHost: string;
+  /** Other hosts at which it is reached, as far as the configuration tells. */
+  ownHosts: readonly string[];
   log: (event: string, fields: Record<string, unknown>) => void;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -37,7 +39,8 @@ export type EndpointPorts = Omit<EndpointStore, "findListeners" | "showDisabled"
 /** Endpoints of the caller's project. Foreign and missing ids are both `not_found`. */
 export function endpointUseCases(ports: EndpointPorts) {
   const { endpointObjects: objects, ownHost } = ports;
-  const checked = (url: string) => checkedCallbackUrl(url, { allowLoopback: ports.allowLoopback, ownHosts: [ownHost] });
+  const rules = { allowLoopback: ports.allowLoopback, ownHosts: [ownHost, ...ports.ownHosts] };
+  const checked = (url: string) => checkedCallbackUrl(url, rules);
 
   async function findActive(owner: EndpointOwner): Promise<StoredEndpoint> {
     const stored = await ports.findEndpoint(owner);
@@ -56,8 +59,6 @@ export function endpointUseCases(ports: EndpointPorts) {
     /** Its secret is shown this once. `conflict` when the project has `limits.maxEndpoints`. */
     async create({ projectId }: Principal, input: CreateEndpointInput): Promise<EndpointWithSecret> {
       const url = checked(input.url);
-      if ((await ports.countEndpoints(projectId)) >= limits.maxEndpoints)
-        throw new AppError("conflict", `A project has at most ${limits.maxEndpoints} endpoints: archive one first.`);
       const nowMs = ports.now();
       const id = newId("end", nowMs);
       const { secret, sealed } = await newSecret({ projectId, endpointId: id });
@@ -74,7 +75,9 @@ export function endpointUseCases(ports: EndpointPorts) {
         updatedAt: now,
         archived: false,
       };
-      await ports.insertEndpoint({ projectId, endpoint, sealedSecret: sealed, sealedPrevious: null, ownHost });
+      const stored = { projectId, endpoint, sealedSecret: sealed, sealedPrevious: null, ownHost };
+      if (!(await ports.insertEndpoint(stored, limits.maxEndpoints)))
+        throw new AppError("conflict", `A project has at most ${limits.maxEndpoints} endpoints: archive one first.`);
       return { endpoint, secret };
     },
 
@@ -113,7 +116,7 @@ export function endpointUseCases(ports: EndpointPorts) {
           })
         : endpoint;
       if (!updated) throw archivedEndpoint();
-      if (isChanged) await objects.changed(owner);
+      if (isChanged) await objects.changed(owner, updated.url !== endpoint.url);
       return enabled === undefined ? updated : asHeld(updated, await objects.setEnabled(owner, enabled));
     },
 
@@ -127,7 +130,7 @@ export function endpointUseCases(ports: EndpointPorts) {
       const rotation = { from: sealedSecret ?? "", to: sealed, previousUntilMs, nowMs };
       const endpoint = await ports.rotateSecret(owner, rotation);
       if (!endpoint) throw new AppError("conflict", "This endpoint was changed at the same time: try again.");
-      await objects.changed(owner);
+      await objects.changed(owner, false);
       return { endpoint, secret };
     },
 

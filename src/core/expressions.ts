@@ -1,5 +1,6 @@
 import { compile, type JSONValue, TreeInterpreter } from "@jmespath-community/jmespath";
 import { limits } from "../contract/limits.ts";
+import { secretHeaders } from "../contract/triggers.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
 
@@ -13,6 +14,8 @@ export type Expression = {
   weighed: ReadonlySet<Node>;
   /** Headers that it names, in lower case. */
   headers: readonly string[];
+  /** Whether its value may depend on headers at all. */
+  readsHeaders: boolean;
 };
 
 /** The variable in which an expression finds the headers. */
@@ -34,6 +37,7 @@ export function parseExpression(text: string, param: string): Expression {
   }
   const weighed = new Set<Node>();
   const headers = new Set<string>();
+  let readsHeaders = false;
   for (const inner of nodesOf(node)) {
     if (inner.type === "LetExpression") throw refuse("`let` is not taken");
     if (inner.type === "Variable" && inner.name !== headersVariable)
@@ -43,10 +47,15 @@ export function parseExpression(text: string, param: string): Expression {
     if (inner.type === "Function" && !knownFunctions.has(inner.name))
       throw refuse(`there is no function ${inner.name}()`);
     for (const part of weighedParts(inner)) weighed.add(part);
-    if (inner.type === "Subexpression" && inner.left.type === "Variable" && inner.right.type === "Field")
-      headers.add(inner.right.name.toLowerCase());
+    if (inner.type === "Variable") readsHeaders = true;
+    if (inner.type === "Subexpression" && inner.left.type === "Variable" && inner.right.type === "Field") {
+      // Headers have no case, and are kept in lower case: the expression asks for them so.
+      (inner.right as { name: string }).name = inner.right.name.toLowerCase();
+      if (secretHeaders.test(inner.right.name)) throw refuse(`the header ${inner.right.name} is secret`);
+      headers.add(inner.right.name);
+    }
   }
-  return { text, node, weighed, headers: [...headers] };
+  return { text, node, weighed, headers: [...headers], readsHeaders };
 }
 
 function weighedParts(node: Node): Node[] {
@@ -125,6 +134,12 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
   };
   interpreter.runtime.callFunction = (name, args) => {
     for (const arg of args) if (!isReference(arg)) spend(sizeOf(arg));
+    // At worst the one is compared with the other at each of its characters.
+    if (seeking.has(name)) {
+      const [text, sought] = args;
+      if (typeof text === "string" && typeof sought === "string")
+        spend((text.length * sought.length) / seekCharsPerStep);
+    }
     if (name === "join") spend((sizeOf(args[0]) * sizeOf(args[1])) / partsPerStep);
     return callFunction.call(interpreter.runtime, name, args);
   };
@@ -134,6 +149,8 @@ export function evaluate(expression: Expression, input: ExpressionInput, budget:
 /** Characters and parts that are looked at in the time of a visit. */
 const charsPerStep = 4;
 const partsPerStep = 4;
+const seekCharsPerStep = 200;
+const seeking = new Set(["contains", "find_first", "find_last", "split"]);
 const makesLists = new Set(["MultiSelectList", "MultiSelectHash", "Flatten"]);
 
 const hasField = (value: unknown, name: string) => isObject(value) && Object.hasOwn(value, name);

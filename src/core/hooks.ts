@@ -134,7 +134,8 @@ function payloadOf({ keptHeaders }: LiveTrigger, { header, body }: HookRequest):
     if (value) headers[name] = value.slice(0, limits.maxKeptHeaderChars);
   }
   try {
-    return { text: utf8.decode(body), contentType: header("content-type") ?? null, headers };
+    const contentType = header("content-type")?.slice(0, limits.maxContentTypeChars) ?? null;
+    return { text: utf8.decode(body), contentType, headers };
   } catch (cause) {
     throw new AppError("invalid_request", "The body is not UTF-8.", { cause });
   }
@@ -160,7 +161,8 @@ function senderIdOf(live: LiveTrigger, { header, parsed, payload }: Identified):
   if (!live.eventId) return schemes[scheme].senderId(header, parsed);
   try {
     const value = evaluate(live.eventId, { body: parsed, headers: payload.headers }, newBudget());
-    return identified(typeof value === "number" ? String(value) : value, true);
+    const signed = scheme === "bearer" || !live.eventId.readsHeaders;
+    return identified(typeof value === "number" ? String(value) : value, signed);
   } catch {
     // Without an id an event is known by its body.
     return null;

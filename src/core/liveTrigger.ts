@@ -74,8 +74,9 @@ export function findLiveTrigger({ findActiveTrigger, box, cache }: LiveTriggerPo
 export function liveTrigger(stored: TriggerOfProject, box: SecretBox): LiveTrigger {
   const { trigger, project } = stored;
   const mapping = parseMapping(trigger);
-  const { eventId } = trigger;
-  const named = eventId && "header" in eventId ? [eventId.header.toLowerCase()] : [];
+  const { eventId: place } = trigger;
+  const eventId = place && "expression" in place ? parseExpression(place.expression, "eventId") : null;
+  const named = place && "header" in place ? [place.header.toLowerCase()] : (eventId?.headers ?? []);
   // The values, not their promise: another request must not wait for this one's work.
   let opened: { current: string; previous: string | null } | null = null;
   return {
@@ -83,7 +84,7 @@ export function liveTrigger(stored: TriggerOfProject, box: SecretBox): LiveTrigg
     project,
     principal: principalOf(stored),
     mapping,
-    eventId: eventId && "expression" in eventId ? parseExpression(eventId.expression, "eventId") : null,
+    eventId,
     keptHeaders: [...new Set([...schemes[trigger.scheme].keptHeaders, ...named, ...mapping.headers])],
     async secrets(nowMs) {
       opened ??= await openSecrets(stored, box);

@@ -27,7 +27,9 @@ function parseForm(text: string): unknown {
   const fields = new Map<string, string | string[]>();
   for (const [name, value] of new URLSearchParams(text)) {
     const before = fields.get(name);
-    fields.set(name, before === undefined ? value : [before, value].flat());
+    // Not a new list each time: a field may come as often as a body has room for.
+    if (Array.isArray(before)) before.push(value);
+    else fields.set(name, before === undefined ? value : [before, value]);
   }
   const payload = fields.get("payload");
   if (fields.size === 1 && typeof payload === "string") {

@@ -89,7 +89,10 @@ const encodings = { hex: hexOf, base64: base64Of };
 /** A header of the sender's choice over the body; it may hold several, parted by commas or spaces. */
 const chosen = keyedHash(({ header, body }, { hmac: settings }) => {
   if (!settings) return null;
-  const texts = prefixed((header(settings.header) ?? "").split(/[\s,]+/), settings.prefix);
+  const given = header(settings.header) ?? "";
+  // A prefix may hold a space or a comma itself.
+  const parts = [given, ...given.split(",").map((part) => part.trim()), ...given.split(/[\s,]+/)];
+  const texts = prefixed(parts, settings.prefix);
   // Hexadecimal digits mean the same in either case, and senders write both.
   const candidates = settings.encoding === "hex" ? texts.map((text) => text.toLowerCase()) : texts;
   const { [settings.encoding]: encode } = encodings;
@@ -100,7 +103,7 @@ const standard: Scheme = {
   verify: (secrets, { header, body }, { nowSeconds }) => verifyStandard(secrets, header, body, nowSeconds),
   senderId: (header) => identified(header("webhook-id"), true),
   newSecret: newStandardSecret,
-  isSecret: (secret) => standardSecretBytes(secret) !== null,
+  isSecret: (secret) => (standardSecretBytes(secret)?.length ?? 0) >= 16,
   keptHeaders: ["webhook-id", "webhook-timestamp"],
 };
 

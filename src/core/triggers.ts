@@ -24,8 +24,8 @@ import { schemes } from "./signatures.ts";
 
 export type TriggerPorts = Pick<PreparePorts, "resolveTemplate"> & {
   checkCallback: CheckCallback;
-  insertTrigger: (stored: StoredTrigger) => Promise<void>;
-  countActiveTriggers: (projectId: string) => Promise<number>;
+  /** False, and nothing is written, when the project has `most` active triggers. */
+  insertTrigger: (stored: StoredTrigger, most: number) => Promise<boolean>;
   /** Newest first, those before `beforeId` in age order when given. */
   listTriggers: (
     projectId: string,
@@ -65,8 +65,6 @@ export function triggerUseCases(ports: TriggerPorts) {
       await checkMapping(ports, projectId, { ...settings, version: version ?? null });
       await ports.checkCallback(principal, input.callback ?? undefined);
       const secret = chosenSecret(input.scheme, given);
-      if ((await ports.countActiveTriggers(projectId)) >= limits.maxTriggers)
-        throw new AppError("conflict", `A project has at most ${limits.maxTriggers} triggers: archive one first.`);
       const nowMs = ports.now();
       const id = newUnguessableId("trg", nowMs);
       const now = new Date(nowMs).toISOString();
@@ -83,7 +81,9 @@ export function triggerUseCases(ports: TriggerPorts) {
         archived: false,
       };
       const sealedSecret = await ports.box.seal(secret, secretPlace(projectId, id));
-      await ports.insertTrigger({ projectId, trigger, sealedSecret, sealedPrevious: null });
+      const stored = { projectId, trigger, sealedSecret, sealedPrevious: null };
+      if (!(await ports.insertTrigger(stored, limits.maxTriggers)))
+        throw new AppError("conflict", `A project has at most ${limits.maxTriggers} triggers: archive one first.`);
       return { trigger, secret };
     },
 
@@ -180,7 +180,8 @@ export async function checkMapping(
 function chosenSecret(scheme: TriggerScheme, given: string | undefined): string {
   if (given === undefined) return schemes[scheme].newSecret();
   if (schemes[scheme].isSecret(given)) return given;
-  const shape = schemes[scheme] === schemes.standard ? "`whsec_` and base64" : "at least 8 characters";
+  const shape =
+    schemes[scheme] === schemes.standard ? "`whsec_` and base64 of at least 16 bytes" : "at least 8 characters";
   throw new AppError("invalid_request", `secret: of the scheme ${scheme} it is ${shape}`, { param: "secret" });
 }
 

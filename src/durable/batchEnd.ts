@@ -12,6 +12,8 @@ type Ending = {
   callback: Callback | undefined;
   /** Jobs that must have ended before it is worth while to count. */
   left: number;
+  /** When it is counted all the same: a job may have ended while nobody listened, or was deleted. Absent before a count. */
+  recountAtMs?: number;
   /** How it ended; what is told is made of this, so that it is the same each time. */
   end: { status: BatchStatus; atMs: number } | null;
   told: boolean;
@@ -24,8 +26,8 @@ export type BatchEndPorts = Pick<BatchStore, "countBatch"> & {
 
 /**
  * Notices that all jobs of a batch have ended, and tells endpoints so, once. Each job tells when it has ended, some of
- * them twice; D1 is asked how many are left only when as many have told as were left before. Kept in the batch's object;
- * that it has been told is remembered as long as a message is.
+ * them twice; D1 is asked how many are left only when as many have told as were left before, or a long time has passed.
+ * Kept in the batch's object; that it has been told is remembered as long as a message is.
  */
 export class BatchEnd {
   readonly #kv: SyncKvStorage;
@@ -50,9 +52,11 @@ export class BatchEnd {
    */
   async advance(nowMs: number): Promise<number | null> {
     const ending = this.#ending;
-    if (!ending || (!ending.end && ending.left > 0)) return null;
+    if (!ending) return null;
+    const countsNextAtMs = ending.end ? null : this.#countsNextAtMs(nowMs);
+    if (countsNextAtMs !== null && countsNextAtMs > nowMs) return countsNextAtMs;
     const end = ending.end ?? (await this.#count(ending, nowMs));
-    if (!end) return (this.#ending?.left ?? 1) > 0 ? null : nowMs;
+    if (!end) return this.#countsNextAtMs(nowMs);
     if (!ending.told) {
       const { batch, callback } = ending;
       const listeners = await this.#ports.findListeners(batch.projectId);
@@ -69,7 +73,7 @@ export class BatchEnd {
     return !ending || (ending.told && ending.end !== null && ending.end.atMs + limits.deliveryKeptMs <= nowMs);
   }
 
-  async #count({ batch }: Ending, nowMs: number): Promise<Ending["end"]> {
+  async #count({ batch, left }: Ending, nowMs: number): Promise<Ending["end"]> {
     const { projectId, batchId } = batch;
     const status = await this.#ports.countBatch({ projectId, keyId: null }, batchId);
     const now = this.#ending;
@@ -82,8 +86,14 @@ export class BatchEnd {
     const live = status.queued + status.running;
     const end = live === 0 ? { status, atMs: nowMs } : null;
     // Jobs that ended meanwhile may be among the live ones or not: at worst it is counted once more.
-    this.#keep({ ...now, left: now.left + live, end });
+    this.#keep({ ...now, left: live + now.left - left, recountAtMs: nowMs + limits.batchRecountMs, end });
     return end;
+  }
+
+  #countsNextAtMs(nowMs: number): number | null {
+    const ending = this.#ending;
+    if (!ending) return null;
+    return ending.left > 0 ? (ending.recountAtMs ?? nowMs) : nowMs;
   }
 
   get #ending(): Ending | undefined {

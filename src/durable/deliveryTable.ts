@@ -38,8 +38,11 @@ export class DeliveryTable {
     this.#made = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'deliveries'").toArray().length > 0;
   }
 
-  /** Takes messages in, to be sent at once; those that are known already stay as they are. */
-  accept(notices: readonly Notice[], keptUntilMs: number, nowMs: number): void {
+  /**
+   * Takes messages in, to be sent at once; those that are known already stay as they are. Returns how many have made way
+   * that were still to be sent.
+   */
+  accept(notices: readonly Notice[], keptUntilMs: number, nowMs: number): number {
     this.#make();
     for (const { id, event, runId, batchId, body } of notices) {
       const { rowsWritten } = this.#sql.exec(
@@ -49,7 +52,7 @@ export class DeliveryTable {
       );
       if (rowsWritten > 0) this.#count = this.count + 1;
     }
-    this.#makeRoom();
+    return this.#makeRoom();
   }
 
   /** Those to be sent now, the longest waiting first, without those that are on their way. */
@@ -171,20 +174,22 @@ export class DeliveryTable {
     this.#count = 0;
   }
 
-  /** The oldest make way, those first that have come to their end. */
-  #makeRoom(): void {
+  /** The oldest make way, those first that have come to their end. Returns how many had not. */
+  #makeRoom(): number {
     // Many at a time, as looking for them is a walk through all.
-    if (this.count > limits.maxDeliveries)
-      this.#drop("true ORDER BY status = 'pending', id LIMIT ?", [limits.prunedDeliveries]);
+    if (this.count <= limits.maxDeliveries) return 0;
+    return this.#drop("true ORDER BY status = 'pending', id LIMIT ?", [limits.prunedDeliveries]);
   }
 
-  #drop(which: string, bindings: SqlStorageValue[]): void {
-    const dropped = this.#rows<{ id: string }>(
-      `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE ${which}) RETURNING id`,
+  /** Returns how many of them were still to be sent. */
+  #drop(which: string, bindings: SqlStorageValue[]): number {
+    const dropped = this.#rows<{ id: string; status: DeliveryStatus }>(
+      `DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE ${which}) RETURNING id, status`,
       ...bindings,
     );
     for (const { id } of dropped) this.#sql.exec("DELETE FROM attempts WHERE delivery = ?", id);
     this.#count = this.count - dropped.length;
+    return dropped.filter(({ status }) => status === "pending").length;
   }
 
   #make(): void {

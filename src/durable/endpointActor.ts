@@ -7,6 +7,7 @@ import type { DeliveryFilter, Disabled, EndpointOwner, StoredEndpoint } from "..
 import type { Notice } from "../core/webhookMessages.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
+import { Backoff } from "./backoff.ts";
 import { DeliveryTable, type DueDelivery } from "./deliveryTable.ts";
 import { type EndpointBindings, endpointBindings } from "./endpointBindings.ts";
 import { EndpointMemory } from "./endpointMemory.ts";
@@ -21,32 +22,47 @@ export class EndpointActor extends DurableObject<Env> {
   readonly #table: DeliveryTable;
   readonly #alarm: JobAlarm;
   readonly #memory: EndpointMemory;
-  readonly #bindings: EndpointBindings;
+  #bound: EndpointBindings | null = null;
   readonly #underWay = new Set<string>();
+  /** Those under way that are to begin their schedule anew. */
+  readonly #replayed = new Set<string>();
   /** The endpoint's record as it was then, and how often it has changed since this object began. */
   #record: { stored: StoredEndpoint; readAtMs: number } | null = null;
   #changes = 0;
-  /** D1 could not be asked for it, so often in a row: not to be asked again before then. */
-  #misses = 0;
+  /** How often the address has changed: what an address before answers says nothing of the present one. */
+  #moves = 0;
+  /** Sends that could not be made or noted, as when D1 does not tell where to; nothing is sent before then. */
+  readonly #stumbling: Backoff;
+  #stumbles = 0;
   #heldUntilMs = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#table = new DeliveryTable(ctx.storage.sql);
     this.#alarm = new JobAlarm(ctx.storage);
-    this.#bindings = endpointBindings(env);
+    this.#stumbling = new Backoff(ctx.storage, "sending");
     this.#memory = new EndpointMemory({
       kv: ctx.storage.kv,
       alarm: this.#alarm,
-      showDisabled: this.#bindings.showDisabled,
+      showDisabled: (owner, disabled) => this.#bindings.showDisabled(owner, disabled),
       background: (work) => ctx.waitUntil(work),
     });
+  }
+
+  /**
+   * Made when first needed: with a configuration that is refused the object could not begin, and an alarm that fails is
+   * repeated a few times only.
+   */
+  get #bindings(): EndpointBindings {
+    this.#bound ??= endpointBindings(this.env);
+    return this.#bound;
   }
 
   async accept(owner: EndpointOwner, notices: readonly Notice[], keptMs: number): Promise<void> {
     this.#memory.own(owner);
     const nowMs = Date.now();
-    this.#table.accept(notices, nowMs + keptMs, nowMs);
+    const unsent = this.#table.accept(notices, nowMs + keptMs, nowMs);
+    if (unsent > 0) log("deliveries_dropped", { endpointId: owner.endpointId, unsent });
     this.#go();
   }
 
@@ -64,9 +80,14 @@ export class EndpointActor extends DurableObject<Env> {
     return this.#memory.state?.disabled ?? null;
   }
 
-  async changed(_owner: EndpointOwner): Promise<void> {
+  async changed(_owner: EndpointOwner, isMoved: boolean): Promise<void> {
     this.#record = null;
     this.#changes++;
+    if (isMoved) {
+      this.#moves++;
+      this.#memory.moved();
+    }
+    this.#go();
   }
 
   /** `test` is a name that the runtime keeps for itself. */
@@ -89,7 +110,8 @@ export class EndpointActor extends DurableObject<Env> {
   async replay(_owner: EndpointOwner, id: string): Promise<Delivery | "disabled" | null> {
     if (!this.#table.find(id)) return null;
     if (this.#memory.isHeld) return "disabled";
-    if (!this.#underWay.has(id)) this.#table.replay(id, Date.now());
+    if (this.#underWay.has(id)) this.#replayed.add(id);
+    else this.#table.replay(id, Date.now());
     const delivery = this.#table.find(id)?.delivery ?? null;
     this.#go();
     return delivery;
@@ -130,30 +152,40 @@ export class EndpointActor extends DurableObject<Env> {
   }
 
   async #send(due: DueDelivery): Promise<void> {
+    const { id } = due;
+    const [moves, stumbles] = [this.#moves, this.#stumbles];
+    const isSameAddress = () => moves === this.#moves;
     try {
       const stored = await this.#findRecord();
       if (!stored) return await this.clear();
       const ports = { ...this.#bindings, isHeld: () => this.#memory.isHeld };
       // What follows from a 410 must not wait for the answer's body.
       const sent = await sendNotice(ports, stored, due, (status) => {
-        if (status === 410) this.#memory.disable("gone");
+        if (status === 410 && isSameAddress()) this.#memory.disable("gone");
       });
-      if (sent) this.#note(due, sent);
+      if (sent) this.#note(due, isSameAddress() ? sent : { ...sent, retryAfterSeconds: null });
+      if (sent && isSameAddress()) this.#memory.attempted(sent);
     } catch (cause) {
-      log("delivery_stumbled", { endpointId: this.ctx.id.name, deliveryId: due.id, cause });
-      const pauseMs = Math.min(limits.maxRecordPauseMs, limits.recordPauseMs * 2 ** this.#misses++);
-      this.#heldUntilMs = Date.now() + pauseMs;
+      log("delivery_stumbled", { endpointId: this.ctx.id.name, deliveryId: id, cause });
+      this.#stumbled(stumbles);
     } finally {
-      this.#underWay.delete(due.id);
+      this.#underWay.delete(id);
+      if (this.#replayed.delete(id)) this.#table.replay(id, Date.now());
       this.#go();
     }
   }
 
-  #note({ id, tries }: DueDelivery, sent: SentAttempt): void {
-    const { attempt, retryAfterSeconds } = sent;
+  /** `before` is how often it had stumbled when the send began: those that fail side by side count as one. */
+  #stumbled(before: number): void {
+    // What has been cleared meanwhile is to stay empty.
+    if (before !== this.#stumbles || !this.#memory.state) return;
+    this.#stumbles++;
+    this.#heldUntilMs = Date.now() + this.#stumbling.failed();
+  }
+
+  #note({ id, tries }: DueDelivery, { attempt, retryAfterSeconds }: SentAttempt): void {
     const tried = { tries: tries + 1, nowMs: Date.now(), random: Math.random() };
     this.#table.attempted(id, attempt, afterAttempt({ ...attempt, retryAfterSeconds }, tried));
-    this.#memory.attempted(sent);
   }
 
   /** Null: it is archived, or there is none. */
@@ -165,7 +197,7 @@ export class EndpointActor extends DurableObject<Env> {
     const changes = this.#changes;
     const stored = owner ? await this.#bindings.findEndpoint(owner) : null;
     if (!stored || stored.endpoint.archived) return null;
-    this.#misses = 0;
+    this.#stumbling.succeeded();
     if (changes === this.#changes) this.#record = { stored, readAtMs };
     return stored;
   }

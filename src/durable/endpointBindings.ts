@@ -10,7 +10,7 @@ export type EndpointBindings = Pick<EndpointStore, "findEndpoint" | "showDisable
 
 /** Binds an endpoint to D1, the network and the clock. */
 export function endpointBindings(env: Env): EndpointBindings {
-  const { ENCRYPTION_KEY, WEBHOOKS_ALLOW_LOOPBACK } = settingsOf(env);
+  const { ENCRYPTION_KEY, WEBHOOKS_ALLOW_LOOPBACK, OWN_HOSTS } = settingsOf(env);
   const { findEndpoint, showDisabled } = endpointStore(database(env.DB));
   return {
     findEndpoint,
@@ -18,6 +18,7 @@ export function endpointBindings(env: Env): EndpointBindings {
     post: (request) => fetch(request),
     box: ENCRYPTION_KEY ? secretBox(ENCRYPTION_KEY) : noSecretBox,
     allowLoopback: WEBHOOKS_ALLOW_LOOPBACK === "true",
+    ownHosts: OWN_HOSTS,
     now: () => Date.now(),
   };
 }

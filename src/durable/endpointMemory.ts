@@ -61,6 +61,11 @@ export class EndpointMemory {
     this.#keep({ disabled: null, failingSinceMs: null, pausedUntilMs: 0, shown: false });
   }
 
+  /** It has another address: what the one before has asked for, and how long it failed, says nothing of it. */
+  moved(): void {
+    this.#keep({ failingSinceMs: null, pausedUntilMs: 0 });
+  }
+
   /** From now on no request is made. */
   disable(reason: DisabledReason): void {
     if (!this.#memory || this.#memory.disabled) return;

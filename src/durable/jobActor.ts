@@ -21,7 +21,7 @@ export class JobActor extends DurableObject<Env> {
   readonly #log: JobLog;
   readonly #watchers: JobWatchers;
   readonly #alarm: JobAlarm;
-  readonly #driver: JobDriver;
+  #made: JobDriver | null = null;
   #work: Promise<void> | null = null;
   /** Whether this instance has taken the job up. */
   #taken = false;
@@ -33,14 +33,23 @@ export class JobActor extends DurableObject<Env> {
     this.#log = new JobLog(ctx.storage.sql);
     this.#watchers = new JobWatchers(this.#log, ctx.storage);
     this.#alarm = new JobAlarm(ctx.storage);
-    const parts = { log: this.#log, alarm: this.#alarm, bindings: jobBindings(env) };
-    this.#driver = new JobDriver({
+  }
+
+  /**
+   * Made when first needed: with a configuration that is refused the object could not begin, and an alarm that fails is
+   * repeated a few times only.
+   */
+  get #driver(): JobDriver {
+    if (this.#made) return this.#made;
+    const parts = { log: this.#log, alarm: this.#alarm, bindings: jobBindings(this.env) };
+    this.#made = new JobDriver({
       ...parts,
       watchers: this.#watchers,
       outbox: new JobOutbox({ ...parts, clear: () => this.#clear() }),
-      routing: new Backoff(ctx.storage, "routing"),
-      background: (work) => ctx.waitUntil(work),
+      routing: new Backoff(this.ctx.storage, "routing"),
+      background: (work) => this.ctx.waitUntil(work),
     });
+    return this.#made;
   }
 
   /**
@@ -101,7 +110,7 @@ export class JobActor extends DurableObject<Env> {
     // Before anything else: should the object end here, there is another alarm to come.
     this.#alarm.fired();
     if (!state.recorded) this.#alarm.within(limits.jobLeaseMs);
-    this.#driver.beat();
+    this.#made?.beat();
     this.#go();
   }
 

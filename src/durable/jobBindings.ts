@@ -83,7 +83,8 @@ export function jobBindings(env: Env): JobBindings {
     slotsOf: (projectId) => projectSlots(env.GATES, projectId),
     findListeners: endpointStore(db).findListeners,
     acceptNotices: acceptNotices(env),
-    tellBatch: (batch, callback) => batches.get(batches.idFromName(batch.batchId)).ended(batch, callback),
+    tellBatch: (batch, callback) =>
+      callObject(() => batches.get(batches.idFromName(batch.batchId)).ended(batch, callback)),
   };
 }
 
@@ -101,5 +102,5 @@ function projectSlots(namespace: DurableObjectNamespace, projectId: string): Job
 export function acceptNotices(env: Env): AcceptNotices {
   const endpoints = env.ENDPOINTS as DurableObjectNamespace<EndpointActor>;
   return (owner, notices, keptMs) =>
-    endpoints.get(endpoints.idFromName(owner.endpointId)).accept(owner, notices, keptMs);
+    callObject(() => endpoints.get(endpoints.idFromName(owner.endpointId)).accept(owner, notices, keptMs));
 }

@@ -32,8 +32,9 @@ export type JobState = {
 
 /**
  * A job's log in its object's SQLite: events as the lines that watchers get, numbered from 1, and the spec until the
- * job's end is on record in D1 and with its endpoints; what these are told is in the event that ends the job. It alone says what state the job is in; all writes are synchronous, so that looking and
- * writing are one step. An object that never held a job has no table.
+ * job's end is on record in D1 and with its endpoints; what these are told is in the event that ends the job. It alone
+ * says what state the job is in; all writes are synchronous, so that looking and writing are one step. An object that
+ * never held a job has no table.
  */
 export class JobLog {
   readonly #sql: SqlStorage;

@@ -18,6 +18,7 @@ const passedOn = [
   "ENCRYPTION_KEY",
   "ALLOW_LOOPBACK_UPSTREAMS",
   "WEBHOOKS_ALLOW_LOOPBACK",
+  "OWN_HOSTS",
 ] as const;
 
 /** The model that a configured upstream is tried with. */

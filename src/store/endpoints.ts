@@ -3,6 +3,7 @@ import type { Endpoint } from "../contract/endpoints.ts";
 import type { EndpointOwner, EndpointStore, StoredEndpoint } from "../core/endpointPorts.ts";
 import type { Database } from "./db.ts";
 import { endpoints } from "./endpointSchema.ts";
+import { rowIf } from "./insertIf.ts";
 import { projects } from "./schema.ts";
 
 type Row = typeof endpoints.$inferSelect;
@@ -10,8 +11,8 @@ type Row = typeof endpoints.$inferSelect;
 /** Projects' endpoints on D1, their secrets sealed. */
 export function endpointStore(db: Database): EndpointStore {
   return {
-    async insertEndpoint({ projectId, endpoint, sealedSecret, ownHost }) {
-      await db.insert(endpoints).values({
+    async insertEndpoint({ projectId, endpoint, sealedSecret, ownHost }, most) {
+      const row = {
         id: endpoint.id,
         projectId,
         url: endpoint.url,
@@ -21,7 +22,14 @@ export function endpointStore(db: Database): EndpointStore {
         sealedSecret,
         createdAt: Date.parse(endpoint.createdAt),
         updatedAt: Date.parse(endpoint.updatedAt),
-      });
+      };
+      const active = and(eq(endpoints.projectId, projectId), isNull(endpoints.archivedAt));
+      const hasRoom = sql`(SELECT count(*) FROM endpoints WHERE ${active}) < ${most}`;
+      const inserted = await db
+        .insert(endpoints)
+        .select(rowIf(endpoints, row, hasRoom))
+        .returning({ id: endpoints.id });
+      return inserted.length > 0;
     },
 
     async listEndpoints(projectId, { archived, beforeId, limit }) {
@@ -38,15 +46,6 @@ export function endpointStore(db: Database): EndpointStore {
         .orderBy(desc(endpoints.id))
         .limit(limit);
       return rows.map(toEndpoint);
-    },
-
-    async countEndpoints(projectId) {
-      const row = await db
-        .select({ count: sql<number>`count(*)` })
-        .from(endpoints)
-        .where(and(eq(endpoints.projectId, projectId), isNull(endpoints.archivedAt)))
-        .get();
-      return row?.count ?? 0;
     },
 
     async findEndpoint(owner) {

@@ -1,8 +1,9 @@
-import { and, count, desc, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
+import { and, desc, eq, isNotNull, isNull, lt, sql } from "drizzle-orm";
 import type { Trigger } from "../contract/triggers.ts";
 import type { StoredTrigger, TriggerOfProject } from "../core/liveTrigger.ts";
 import { pathOf, type TriggerPorts } from "../core/triggers.ts";
 import type { Database } from "./db.ts";
+import { rowIf } from "./insertIf.ts";
 import { budgetOf, knownRate } from "./keys.ts";
 import { projects } from "./schema.ts";
 import { triggers } from "./triggerSchema.ts";
@@ -11,13 +12,7 @@ type Row = typeof triggers.$inferSelect;
 
 type Store = Pick<
   TriggerPorts,
-  | "insertTrigger"
-  | "countActiveTriggers"
-  | "listTriggers"
-  | "findTrigger"
-  | "updateTrigger"
-  | "rotateTriggerSecret"
-  | "archiveTrigger"
+  "insertTrigger" | "listTriggers" | "findTrigger" | "updateTrigger" | "rotateTriggerSecret" | "archiveTrigger"
 >;
 
 /** Triggers on D1, their secrets sealed. */
@@ -45,18 +40,17 @@ export function triggerStore(db: Database): Store & {
 
     findTriggerOfProject: (projectId, id) => withProject(ownedBy(projectId, id)),
 
-    async insertTrigger({ projectId, trigger, sealedSecret }) {
+    async insertTrigger({ projectId, trigger, sealedSecret }, most) {
       const { id, scheme, hmac, secretHint } = trigger;
       const times = { createdAt: Date.parse(trigger.createdAt), updatedAt: Date.parse(trigger.updatedAt) };
-      await db
-        .insert(triggers)
-        .values({ id, projectId, scheme, hmac, secretHint, sealedSecret, ...settingsOf(trigger), ...times });
-    },
-
-    async countActiveTriggers(projectId) {
+      const row = { id, projectId, scheme, hmac, secretHint, sealedSecret, ...settingsOf(trigger), ...times };
       const active = and(eq(triggers.projectId, projectId), isNull(triggers.archivedAt));
-      const row = await db.select({ active: count() }).from(triggers).where(active).get();
-      return row?.active ?? 0;
+      const hasRoom = sql`(SELECT count(*) FROM triggers WHERE ${active}) < ${most}`;
+      const inserted = await db
+        .insert(triggers)
+        .select(rowIf(triggers, row, hasRoom))
+        .returning({ id: triggers.id });
+      return inserted.length > 0;
     },
 
     async listTriggers(projectId, { archived, beforeId, limit }) {

@@ -190,6 +190,15 @@ describe("archiving an endpoint", () => {
   });
 });
 
+it("a project has so many active endpoints and no more, also when several are made at once", async () => {
+  const making = Array.from({ length: limits.maxEndpoints + 5 }, () =>
+    callEndpoints(project, "create", { url: hookUrl }),
+  );
+  const statuses = (await Promise.all(making)).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(limits.maxEndpoints);
+  expect(statuses.filter((status) => status === 409)).toHaveLength(5);
+});
+
 it.each([
   ["url", { url: "" }],
   ["url", { url: `https://receiver.test/${"a".repeat(limits.maxEndpointUrlChars)}` }],

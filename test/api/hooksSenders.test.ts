@@ -4,6 +4,7 @@ import { hexOf } from "../../src/core/digest.ts";
 import { base64Of, hmac } from "../../src/core/mac.ts";
 import { callWeir, delta, event, events, scriptUpstream } from "../support/call.ts";
 import {
+  answerOf,
   githubHeaders,
   post,
   slackHeaders,
@@ -152,6 +153,22 @@ describe("a sender with a signature of its own", () => {
   });
 });
 
+it("an id that an expression takes from a header is not signed: the request again, with another one, runs once", async () => {
+  using sent = scriptUpstream(hello);
+  const project = await triggerProject({
+    scheme: "hmac",
+    hmac: { header: "x-signature" },
+    eventId: { expression: '$headers."x-event-id"' },
+  });
+  const body = '{"text":"hi"}';
+  const signature = hexOf(await hmac("SHA-256", utf8(project.secret), [body]));
+  const send = (id: string) => post(project.id, body, { "x-signature": signature, "x-event-id": id });
+  const first = await send("1");
+  await project.ended(first.answer.runId);
+  expect((await send("2")).answer).toEqual({ ...first.answer, duplicate: true });
+  expect(sent).toHaveLength(1);
+});
+
 describe("a sender with a bearer token", () => {
   it("has text that is no JSON under `text`", async () => {
     const found = await received({ scheme: "bearer" }, "hello\nthere", async (secret) => ({
@@ -170,6 +187,26 @@ describe("a sender with a bearer token", () => {
     expect([first.status, again.status, other.status]).toEqual([202, 200, 202]);
     for (const { answer } of [first, other]) await project.ended(answer.runId);
     expect(sent).toHaveLength(2);
+  });
+
+  it("may have its id found in a header by an expression", async () => {
+    using sent = scriptUpstream(hello);
+    const project = await triggerProject({ scheme: "bearer", eventId: { expression: '$headers."X-Event-Id"' } });
+    for (const id of ["1", "2"]) {
+      const headers = { authorization: `Bearer ${project.secret}`, "x-event-id": id };
+      const { status, answer } = await post(project.id, '{"text":"hi"}', headers);
+      expect(status).toBe(202);
+      await project.ended(answer.runId);
+    }
+    expect(sent).toHaveLength(2);
+    expect((await project.events()).map(({ senderId }) => senderId)).toEqual(["2", "1"]);
+  });
+
+  it("has its token kept out of the events: no expression may name its header", async () => {
+    const project = await triggerProject({ scheme: "bearer" });
+    const variables = { words: "join(' ', [text, $headers.authorization])" };
+    const { error } = await answerOf(project.key, "triggers.update", { id: project.id, variables });
+    expect(error).toMatchObject({ code: "invalid_request", param: "variables.words" });
   });
 
   it("is not asked for where its token came from", async () => {

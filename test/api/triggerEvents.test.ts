@@ -22,7 +22,7 @@ describe("a preview", () => {
   const preview = (project: Project, input: object) =>
     done<TriggerPreview>(project.key, "triggers.preview", { id: project.id, ...input });
 
-  it("shows what a sample comes to, and runs nothing", async () => {
+  it("shows what a sample comes to, also behind a filter that ignores it, and runs nothing", async () => {
     using sent = scriptUpstream(hello);
     const project = await triggerProject({ filter: "kind == 'a'", metadata: { kind: "kind" } });
     expect(await preview(project, { sample: { body: { kind: "a", text: "hi {{x}}" } } })).toEqual({
@@ -39,6 +39,7 @@ describe("a preview", () => {
       payload: { text: "just text" },
       ignored: true,
       variables: { words: "just text" },
+      messages: [{ role: "user", content: "Say just text" }],
     });
     expect(sent).toHaveLength(0);
     expect(await project.events()).toEqual([]);

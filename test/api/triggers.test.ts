@@ -1,5 +1,6 @@
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it } from "vitest";
+import { limits } from "../../src/contract/limits.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import { Trigger, type TriggerWithSecret } from "../../src/contract/triggers.ts";
 import { delta, event, events, scriptUpstream } from "../support/call.ts";
@@ -204,4 +205,23 @@ it("triggers are listed newest first, archived ones apart, by pages", async () =
   const rest = await list({ limit: 2, cursor: first.nextCursor });
   expect(rest).toMatchObject({ items: [{ id: project.id }], nextCursor: null });
   expect((await list({ archived: true })).items.map(({ id }) => id)).toEqual([last]);
+});
+
+it("a project has so many active triggers and no more, also when several are made at once", async () => {
+  const columns = Object.keys((await rowOf(project.id)) ?? {}).filter((name) => name !== "id");
+  await env.DB.prepare(
+    `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
+     INSERT INTO triggers (id, ${columns}) SELECT triggers.id || n, ${columns} FROM triggers, n WHERE triggers.id = ?1`,
+  )
+    .bind(project.id, limits.maxTriggers - 2)
+    .run();
+  const made = await Promise.all(
+    Array.from({ length: 3 }, () => answerOf(project.key, "triggers.create", { ...wanted, version: 1 })),
+  );
+  expect(made.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
+  const { items } = await done<Page<TriggerShown>>(project.key, "triggers.list", { limit: 1 });
+  const { id } = items[0] ?? { id: "" };
+  expect(await rowOf(id)).toMatchObject({ version: "1", callback: null, filter: null, archived_at: null });
+  await done(project.key, "triggers.archive", { id });
+  await create();
 });

@@ -111,6 +111,7 @@ const corpus = {
     "https://nothing.invalid/",
     "https://metadata.tencentyun.com/latest/",
     "https://metadata.packet.net/",
+    "https://metadata.goog/computeMetadata/v1/",
   ],
   "names that answer with an address written in them": [
     "https://127.0.0.1.nip.io/",
@@ -180,6 +181,11 @@ describe.each(Object.entries(corpus))("a callback's address is refused: %s", (_,
   it.each(addresses)("%j", (address) => {
     expect(() => checkedCallbackUrl(address, deployed)).toThrow(refused);
   });
+});
+
+it("weir's own name is its own with a full stop after it, too", () => {
+  const rules = { allowLoopback: false, ownHosts: ["weir.example.com."] };
+  expect(() => checkedCallbackUrl("https://weir.example.com/hooks/trg_1", rules)).toThrow(refused);
 });
 
 it("the corpus has far more than 60 addresses", () => {

@@ -42,7 +42,7 @@ type Sending = {
 
 async function send(post: (request: Request) => Promise<Response>, sending: Sending = {}) {
   const { stored = await anEndpoint([newStandardSecret()]), isHeld = () => false, onStatus = () => {} } = sending;
-  const ports = { post, box, allowLoopback: false, now: () => nowMs, isHeld };
+  const ports = { post, box, allowLoopback: false, ownHosts: [], now: () => nowMs, isHeld };
   return sendNotice(ports, stored, message, onStatus);
 }
 

@@ -35,7 +35,27 @@ describe("an expression", () => {
     const text =
       "$headers.\"x-github-event\" == 'issues' && map(&join('', [name, $headers.\"X-Other\"]), issue.labels)";
     expect(parseExpression(text, "filter").headers).toEqual(["x-github-event", "x-other"]);
-    expect(run(text, issue, { "x-github-event": "issues", "X-Other": "!" })).toEqual(["bug!", "urgent!"]);
+    expect(run(text, issue, { "x-github-event": "issues", "x-other": "!" })).toEqual(["bug!", "urgent!"]);
+  });
+
+  it("finds a header by its name in any case", () => {
+    const found = evaluate(
+      parseExpression('$headers."X-Other"', "filter"),
+      { body: {}, headers: { "x-other": "!" } },
+      newBudget(),
+    );
+    expect(found).toBe("!");
+  });
+
+  it("names no header that is secret, as no other part of a mapping does", () => {
+    for (const text of ["$headers.authorization", '$headers."Cookie"', "join('', [a, $headers.\"Set-Cookie\"])"])
+      expect(() => parseExpression(text, "filter"), text).toThrow(/^filter: the header .* is secret/);
+  });
+
+  it("tells whether it may depend on headers", () => {
+    for (const text of ["$headers.x", "keys($headers)[0]", "a || $headers | x"])
+      expect(parseExpression(text, "eventId").readsHeaders, text).toBe(true);
+    expect(parseExpression("a.headers", "eventId").readsHeaders).toBe(false);
   });
 
   it.each([
@@ -161,6 +181,18 @@ describe("the cost of an expression", () => {
       k: Object.fromEntries(Array.from({ length: 20_000 }, (_, n) => [`k${n}`, n])),
     };
     expect(() => run(text, body)).toThrow("steps");
+  });
+
+  it.each(["contains(text, word)", "find_first(text, word)", "find_last(text, word)", "split(word, text)"])(
+    "is bounded where a long text is sought in a longer one: %s",
+    (text) => {
+      const body = { text: "a".repeat(120_000), word: `${"a".repeat(30_000)}b${"a".repeat(30_000)}` };
+      expect(() => run(text, body)).toThrow("steps");
+    },
+  );
+
+  it("lets a word be sought in the longest text", () => {
+    expect(run("contains(text, 'Hello, world')", { text: "a".repeat(limits.maxHookBytes * 0.9) })).toBe(false);
   });
 
   it("is shared by all expressions of one event", () => {

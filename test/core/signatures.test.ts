@@ -201,6 +201,8 @@ describe("a chosen header", () => {
     ["SHA-256", "sha256", "base64", ""],
     ["SHA-512", "sha512", "hex", ""],
     ["SHA-512", "sha512", "base64", "hmac:"],
+    ["SHA-256", "sha256", "base64", "HMAC "],
+    ["SHA-256", "sha256", "hex", "v=1, mac="],
   ] as const)("%s as %s in %s after %j", async (algorithm, name, encoding, prefix) => {
     const mac = await hmac(algorithm, utf8.encode("some secret"), ["{}"]);
     const text = encoding === "hex" ? hexOf(mac).toUpperCase() : base64Of(mac);
@@ -215,10 +217,10 @@ describe("a chosen header", () => {
   });
 });
 
-it("a secret of Standard Webhooks is `whsec_` and base64, of the others at least 8 characters", () => {
+it("a secret of Standard Webhooks is `whsec_` and base64 of at least 16 bytes, of the others at least 8 characters", () => {
   for (const scheme of ["standard", "openai"] as const) {
     expect(schemes[scheme].isSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).toBe(true);
-    for (const none of ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_!!"])
+    for (const none of ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_", "whsec_!!", "whsec_AA=="])
       expect(schemes[scheme].isSecret(none)).toBe(false);
   }
   expect(schemes.github.isSecret("seven77")).toBe(false);

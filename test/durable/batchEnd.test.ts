@@ -56,6 +56,21 @@ describe("the end of a batch of 1,000", () => {
     expect(countBatch.mock.calls.length).toBeLessThanOrEqual(15);
   });
 
+  it("is found although some ended while nobody listened, or were deleted before they could tell", async () => {
+    const { state, notices, anew } = endingBatch();
+    let alarmAtMs: number | null = null;
+    for (state.ended = 1; state.ended <= total; state.ended++) {
+      if (state.ended > 1 && state.ended < 500) continue;
+      if (anew().jobEnded(batch, undefined)) alarmAtMs = await anew().advance(state.ended);
+    }
+    state.ended = total;
+    expect(notices).toHaveLength(0);
+    expect(alarmAtMs).toBeGreaterThan(total);
+    expect(await anew().advance(total)).toBe(alarmAtMs);
+    await anew().advance(alarmAtMs ?? 0);
+    expect(notices).toHaveLength(1);
+  });
+
   it("is told again, to the letter, when the endpoint could not be reached", async () => {
     const { state, notices, acceptNotices, anew } = endingBatch();
     state.ended = total;

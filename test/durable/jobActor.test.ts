@@ -1,9 +1,11 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobEvent, JobResult } from "../../src/contract/jobs.ts";
 import { limits } from "../../src/contract/limits.ts";
-import type { JobActor } from "../../src/durable/jobActor.ts";
+import { JobActor } from "../../src/durable/jobActor.ts";
 import { JobLog } from "../../src/durable/jobLog.ts";
+import type { Env } from "../../src/env.ts";
 import { delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
 import { callJobs, heldUpstream, jobObject, submitJob, textOf, watchJob } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
@@ -198,6 +200,17 @@ describe("a job's object", () => {
       { seq: 6, type: "done" },
     ]);
     expect(textOf(again)).toBe("Hello");
+  });
+
+  it("has its alarm set again under a configuration that is refused", async () => {
+    const { runId } = await submitJob(project, { delayMs: 3_600_000 });
+    const refused = { ...env, ENVIRONMENT: "production", WEBHOOKS_ALLOW_LOOPBACK: "true" } as Env;
+    await runInDurableObject(jobObject(runId), async (_, state) => {
+      await state.storage.deleteAlarm();
+      await new JobActor(state, refused).alarm();
+      expect(await state.storage.getAlarm()).not.toBeNull();
+    });
+    await callJobs("cancel", project, { runId });
   });
 
   it("holds nothing for ids that were never submitted", async () => {

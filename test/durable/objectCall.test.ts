@@ -132,3 +132,12 @@ it("a gate that is restarted is asked again for a slot", async () => {
   await slots.releaseSlot("run_1");
   expect(calls.count).toBe(2);
 });
+
+it("a batch's and an endpoint's object that are restarted are told again of an end", async () => {
+  const batches = failing(env.BATCHES, "ended");
+  const endpoints = failing(env.ENDPOINTS, "accept");
+  const bindings = jobBindings({ ...env, BATCHES: batches.objects, ENDPOINTS: endpoints.objects } as Env);
+  await bindings.tellBatch({ projectId: "prj_restarted", batchId: "bat_restarted" }, undefined);
+  await bindings.acceptNotices({ projectId: "prj_restarted", endpointId: "end_restarted" }, [], 1_000);
+  expect([batches.calls.count, endpoints.calls.count]).toEqual([2, 2]);
+});

@@ -1,11 +1,16 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import type { DeliveryAttempt } from "../../src/contract/deliveries.ts";
 import { limits } from "../../src/contract/limits.ts";
+import { sampleNotice } from "../../src/core/webhookSamples.ts";
+import { EndpointActor } from "../../src/durable/endpointActor.ts";
+import type { Env } from "../../src/env.ts";
 import {
   callEndpoints,
   deliveriesOf,
   deliveryOf,
+  endpointObject,
   endpointState,
   hookUrl,
   makeEndpoint,
@@ -244,6 +249,22 @@ describe("fault 31: a callback to what weir must not call", () => {
       expect(received).toHaveLength(0);
     },
   );
+
+  it("is refused by every name that the configuration calls weir's own, at saving and at sending", async () => {
+    const named = { OWN_HOSTS: "hooks.example.org, Receiver.test" };
+    expect(await callEndpoints(project, "create", { url: hookUrl }, named)).toMatchObject(refused);
+    using received = scriptReceivers(answering(200));
+    const { id } = await listening();
+    const owner = { projectId: project.principal.projectId, endpointId: id };
+    await runInDurableObject(endpointObject(id), async (_, state) => {
+      const sample = sampleNotice("run.succeeded", Date.now());
+      const actor = new EndpointActor(state, { ...env, ...named } as Env);
+      expect(await actor.sendSample(owner, sample)).toMatchObject({ status: null, error: "address_refused" });
+    });
+    expect(received).toHaveLength(0);
+    for (const OWN_HOSTS of ["https://receiver.test", "a host"])
+      expect(await callEndpoints(project, "list", {}, { OWN_HOSTS })).toMatchObject({ status: 503 });
+  });
 
   it("on this machine is open in development alone", async () => {
     const url = "http://127.0.0.1:9000/hook";

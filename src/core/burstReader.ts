@@ -26,12 +26,17 @@ type GulpReader = Pick<ReadableStreamBYOBReader, "cancel"> & {
   read: (view: Uint8Array<ArrayBuffer>, options: { min: number }) => Promise<ReadResult>;
 };
 
-/** A part of a stream that is read in gulps, and a copy of it that still has what a gulp waits for. */
+/** A stream that is read in gulps from one part of it, and the other part, which has what a gulp waits for. */
 type Gulps = {
-  reader: GulpReader;
+  piped: GulpReader;
   spare: ReadableStream<Uint8Array>;
-  /** Bytes read since the two were parted. */
-  taken: number;
+  spareReader: ReadableStreamBYOBReader;
+  /** The gulp under way; null when it ended or broke. */
+  asked: Promise<ReadResult | null> | null;
+  /** Bytes read from either part, and those that have been told. */
+  pipedBytes: number;
+  spareBytes: number;
+  toldBytes: number;
 };
 
 /** The runtime's own pipe, which JavaScript is not asked to work. */
@@ -42,23 +47,25 @@ const { IdentityTransformStream } = globalThis as unknown as { IdentityTransform
  * every chunk costs an entry into JavaScript, so those of a burst are then gathered by the runtime and read
  * `limits.burstGulpBytes` at a time. A read that asks for so many cannot be taken back when fewer come. So the stream
  * is parted in two: one part is piped to where it is read from, and when nothing has come of a gulp for
- * `limits.burstStallMs`, what it holds is read from the other one; no byte is held back longer. The stream is parted
- * anew every `limits.burstPartBytes`, so that no copy grows.
+ * `limits.burstStallMs`, what it holds is read from the other one; no byte is held back longer. The other part is emptied
+ * every `limits.burstPartBytes`, so that it does not grow.
  */
 class BurstReader implements ByteReader {
-  #stream: ReadableStream<Uint8Array>;
-  #reader: ReadableStreamDefaultReader<Uint8Array> | ReadableStreamBYOBReader;
+  /** What is read, or parted. */
+  #current: ReadableStream<Uint8Array>;
+  #reader: ReadableStreamDefaultReader<Uint8Array>;
   #gulps: Gulps | null = null;
   #cancelled = false;
   /** Reads since `#sinceMs`, and how many of them make a burst. */
   #reads = 0;
   #sinceMs = 0;
   #enough: number = limits.burstReads;
-  /** Read into over and over: new memory for each gulp would be much until it is collected. */
-  #buffer: ArrayBuffer | null = null;
+  /** Read into over and over: new memory for each read would be much until it is collected. */
+  #gulpRoom: ArrayBuffer | null = null;
+  #spareRoom: ArrayBuffer | null = null;
 
   constructor(stream: ReadableStream<Uint8Array>) {
-    this.#stream = stream;
+    this.#current = stream;
     this.#reader = stream.getReader();
   }
 
@@ -68,70 +75,14 @@ class BurstReader implements ByteReader {
 
   async cancel(): Promise<void> {
     this.#cancelled = true;
-    const parts = this.#gulps ? [this.#gulps.reader, this.#gulps.spare] : [this.#reader];
+    const parts = this.#gulps ? [this.#gulps.piped, this.#gulps.spareReader] : [this.#reader];
     await Promise.all(parts.map((part) => part.cancel()));
   }
 
   async #readChunk(): Promise<ReadResult> {
-    const reader = this.#reader as ReadableStreamDefaultReader<Uint8Array>;
-    const got = await reader.read();
+    const got = await this.#reader.read();
     if (!got.done && this.#isBurst()) this.#part();
     return got;
-  }
-
-  async #gulp(gulps: Gulps): Promise<ReadResult> {
-    if (gulps.taken >= limits.burstPartBytes) return this.#readSpare(gulps);
-    const { promise: stall, resolve } = Promise.withResolvers<null>();
-    const timer = setTimeout(resolve, limits.burstStallMs, null);
-    const asked = gulps.reader.read(this.#room(0), { min: limits.burstGulpBytes });
-    const got = await Promise.race([asked.catch(() => null), stall]);
-    clearTimeout(timer);
-    if (this.#cancelled) return { done: true, value: undefined };
-    // Stalled, ended or broken: the other part says which.
-    if (!got || got.done) return this.#readSpare(gulps);
-    gulps.taken += got.value.length;
-    this.#buffer = got.value.buffer as ArrayBuffer;
-    return got;
-  }
-
-  /** What the last gulp waited for, or what comes next. */
-  async #readSpare({ reader, spare, taken }: Gulps): Promise<ReadResult> {
-    reader.cancel().catch(() => {});
-    const rest = spare.getReader({ mode: "byob" });
-    this.#gulps = null;
-    this.#reader = rest;
-    for (let seen = taken; ; ) {
-      const got = await rest.read(this.#room(seen));
-      if (got.done || this.#cancelled) return { done: true, value: undefined };
-      this.#buffer = got.value.buffer as ArrayBuffer;
-      if (got.value.length <= seen) {
-        seen -= got.value.length;
-        continue;
-      }
-      const value = got.value.subarray(seen);
-      rest.releaseLock();
-      this.#stream = spare;
-      this.#goOn(value.length);
-      return { done: false, value };
-    }
-  }
-
-  /** For a gulp, after what has been seen. */
-  #room(seen: number): Uint8Array<ArrayBuffer> {
-    const buffer = this.#buffer ?? new ArrayBuffer(limits.burstPartBytes + 4 * limits.burstGulpBytes);
-    // Until the read has ended it is the runtime's.
-    this.#buffer = null;
-    return new Uint8Array(buffer, 0, seen + 2 * limits.burstGulpBytes);
-  }
-
-  /** A stall in which much has come is a pause of the burst; one that held little was none, and it takes more then. */
-  #goOn(length: number): void {
-    this.#reads = 0;
-    if (length >= limits.burstGulpBytes / 4) this.#part();
-    else {
-      this.#enough = Math.min(limits.maxBurstReads, this.#enough * 2);
-      this.#reader = this.#stream.getReader();
-    }
   }
 
   #isBurst(): boolean {
@@ -145,12 +96,93 @@ class BurstReader implements ByteReader {
   }
 
   #part(): void {
-    this.#reads = 0;
     this.#reader.releaseLock();
-    const [piped, spare] = this.#stream.tee();
+    const [whole, spare] = this.#current.tee();
     const { readable, writable } = new IdentityTransformStream();
-    // However it ends, the reader is told, and looks at the spare part.
-    piped.pipeTo(writable).catch(() => {});
-    this.#gulps = { spare, reader: readable.getReader({ mode: "byob" }) as GulpReader, taken: 0 };
+    // However it ends, the reader is told, and looks at the other part.
+    whole.pipeTo(writable).catch(() => {});
+    const piped = readable.getReader({ mode: "byob" }) as GulpReader;
+    const spareReader = spare.getReader({ mode: "byob" });
+    this.#gulps = { piped, spare, spareReader, asked: null, pipedBytes: 0, spareBytes: 0, toldBytes: 0 };
+  }
+
+  async #gulp(gulps: Gulps): Promise<ReadResult> {
+    if (gulps.pipedBytes - gulps.spareBytes >= limits.burstPartBytes) await this.#emptySpare(gulps);
+    for (;;) {
+      gulps.asked ??= this.#ask(gulps);
+      const got = await within(gulps.asked, limits.burstStallMs);
+      if (this.#cancelled) return { done: true, value: undefined };
+      // Stalled, ended or broken: the other part has what there is, and says which.
+      if (!got || got.done) return this.#readSpare(gulps, got !== undefined);
+      gulps.asked = null;
+      this.#gulpRoom = got.value.buffer as ArrayBuffer;
+      gulps.pipedBytes += got.value.length;
+      const untold = untoldOf(got.value, gulps.pipedBytes - gulps.toldBytes);
+      gulps.toldBytes = Math.max(gulps.toldBytes, gulps.pipedBytes);
+      if (untold) return { done: false, value: untold };
+    }
+  }
+
+  #ask({ piped }: Gulps): Promise<ReadResult | null> {
+    const room = new Uint8Array(this.#gulpRoom ?? new ArrayBuffer(2 * limits.burstGulpBytes));
+    this.#gulpRoom = null;
+    return piped.read(room, { min: limits.burstGulpBytes }).catch(() => null);
+  }
+
+  /** What a gulp waits for, or what comes next; after the end, or where that was little, the stream goes on by chunks. */
+  async #readSpare(gulps: Gulps, ended: boolean): Promise<ReadResult> {
+    for (;;) {
+      const value = await this.#takeSpare(gulps);
+      if (!value) return { done: true, value: undefined };
+      const untold = untoldOf(value, gulps.spareBytes - gulps.toldBytes);
+      if (!untold) continue;
+      gulps.toldBytes = gulps.spareBytes;
+      if (ended || untold.length < limits.burstGulpBytes / 4) this.#leave(gulps);
+      return { done: false, value: untold };
+    }
+  }
+
+  async #emptySpare(gulps: Gulps): Promise<void> {
+    while (gulps.spareBytes < gulps.pipedBytes && (await this.#takeSpare(gulps)));
+  }
+
+  /** Null: it has ended, or was cancelled. */
+  async #takeSpare(gulps: Gulps): Promise<Uint8Array | null> {
+    const room = this.#spareRoom ?? new ArrayBuffer(limits.burstPartBytes + 4 * limits.burstGulpBytes);
+    this.#spareRoom = null;
+    const { done, value } = await gulps.spareReader.read(new Uint8Array(room));
+    if (done || this.#cancelled) return null;
+    this.#spareRoom = value.buffer as ArrayBuffer;
+    gulps.spareBytes += value.length;
+    return value;
+  }
+
+  /** It takes more to make a burst from now on. */
+  #leave({ piped, spare, spareReader }: Gulps): void {
+    piped.cancel().catch(() => {});
+    spareReader.releaseLock();
+    this.#gulps = null;
+    this.#spareRoom = null;
+    this.#gulpRoom = null;
+    this.#current = spare;
+    this.#reader = spare.getReader();
+    this.#reads = 0;
+    this.#enough = Math.min(limits.maxBurstReads, this.#enough * 2);
+  }
+}
+
+/** The last so many bytes; null where there are none. */
+function untoldOf(value: Uint8Array, count: number): Uint8Array | null {
+  return count > 0 ? value.subarray(Math.max(0, value.length - count)) : null;
+}
+
+/** What a promise resolves with, or undefined when that takes longer. */
+async function within<Result>(promise: Promise<Result>, ms: number): Promise<Result | undefined> {
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(late.resolve, ms);
+  try {
+    return await Promise.race([promise, late.promise]);
+  } finally {
+    clearTimeout(timer);
   }
 }

@@ -13,7 +13,7 @@ type Measured = { growth: number; poured: number; taken: number; stoppedMs: numb
 
 /** Slow readers of a long answer: what they cost in memory, and that the upstream is held back and let go. */
 export async function backpressure(bench: Bench): Promise<Section> {
-  const forMs = bench.short ? 3_000 : 10_000;
+  const forMs = bench.short ? 500 : 10_000;
   const bare = await measure(bench, "bare", forMs);
   const weir = await measure(bench, "weir", forMs);
   const stopped = weir.stoppedMs !== null;

@@ -8,7 +8,7 @@ const names = ["direct", "bare", "weir"] as const;
 export async function burst(bench: Bench): Promise<Section> {
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
   const plan = { model: "burst-300", stream: true, clients: 16, calls: bench.short ? 64 : 320 };
-  const results = await alternate(bench, { server, names, rounds: bench.short ? 1 : 2 }, plan);
+  const results = await alternate(bench, { server, names, rounds: bench.short ? 1 : 2, warm: bench.short }, plan);
   const { bare, weir } = results;
   const cpu = names.map((name) => (name === "direct" ? null : cpuPerCall(results[name])));
   return {

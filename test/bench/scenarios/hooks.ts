@@ -3,7 +3,6 @@ import { percentile, type Section } from "../figures.ts";
 import type { Bench } from "../rounds.ts";
 import { type BenchServer, startBenchServer } from "../server.ts";
 
-const warmUp = 20;
 /** Between events, ms: the run of the one before has ended by then. */
 const everyMs = 80;
 const goalMs = 25;
@@ -12,7 +11,8 @@ const goalMs = 25;
 export async function hooks(bench: Bench): Promise<Section> {
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
   const address = await makeTrigger(server);
-  const count = bench.short ? 50 : 100;
+  const count = bench.short ? 20 : 100;
+  const warmUp = bench.short ? 5 : 20;
   const times: number[] = [];
   let accepted = 0;
   for (let at = -warmUp; at < count; at++) {

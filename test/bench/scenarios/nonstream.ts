@@ -8,7 +8,7 @@ const names = ["direct", "bare", "weir", "unwritten"] as const;
 export async function nonstream(bench: Bench): Promise<Section> {
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
   const plan = { model: "json", stream: false, clients: 16, calls: bench.short ? 150 : 600 };
-  const results = await alternate(bench, { server, names, rounds: bench.short ? 2 : 3 }, plan);
+  const results = await alternate(bench, { server, names, rounds: bench.short ? 1 : 3, warm: bench.short }, plan);
   const { bare, weir, unwritten } = results;
   const cpu = names.map((name) => (name === "direct" ? null : cpuPerCall(results[name])));
   const d1 = cpuPerCall(weir) - cpuPerCall(unwritten);

@@ -7,7 +7,8 @@ import type { Bench } from "../rounds.ts";
 import { fillRuns, newestDay } from "../runs.ts";
 import { type BenchServer, startBenchServer } from "../server.ts";
 
-const repeats = 30;
+/** Calls of each query. */
+const repeats = { short: 6, whole: 30 };
 const columnNames = (sizes: readonly number[]) => sizes.flatMap((size) => [`${short(size)} rows`, "p50 ms", "p99 ms"]);
 const short = (size: number) => (size >= 1_000_000 ? `${size / 1_000_000} M` : `${size / 1_000} k`);
 
@@ -41,6 +42,7 @@ type Measured = { rowsRead: number; p50: number; p99: number };
 export async function runLog(bench: Bench): Promise<Section> {
   const sizes = bench.short ? [10_000, 20_000] : [10_000, 100_000, 1_000_000];
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
+  const calls = repeats[bench.short ? "short" : "whole"];
   const measured: Measured[][] = queries.map(() => []);
   let filled = 0;
   for (const size of sizes) {
@@ -48,12 +50,12 @@ export async function runLog(bench: Bench): Promise<Section> {
     filled = size;
     for (const [at, query] of queries.entries()) {
       bench.signal.throwIfAborted();
-      measured[at]?.push(await measure(server, query, { projectId, halfway }));
+      measured[at]?.push(await measure(server, query, { projectId, halfway, calls }));
     }
   }
   return {
     title: `The run log at ${sizes.map(short).join(", ")} runs: lists of 50, sums over days`,
-    method: `Rows as D1 counts them, by the store's own functions; times of ${repeats} calls through the door, one by one.`,
+    method: `Rows as D1 counts them, by the store's own functions; times of ${calls} calls through the door, one by one.`,
     columns: columnNames(sizes),
     rows: queries.map(({ figure, procedure }, at) => row(figure, procedure, measured[at] ?? [])),
   };
@@ -70,7 +72,7 @@ function row(figure: string, procedure: Query["procedure"], measured: Measured[]
 async function measure(
   server: BenchServer,
   { procedure, input }: Query,
-  { projectId, halfway }: { projectId: string; halfway: string },
+  { projectId, halfway, calls }: { projectId: string; halfway: string; calls: number },
 ): Promise<Measured> {
   const asked = input(halfway);
   const metered = meteredD1(server.database);
@@ -80,7 +82,7 @@ async function measure(
   const url = `${server.url}/trpc/${procedure}?input=${encodeURIComponent(JSON.stringify(asked))}`;
   const headers = { authorization: `Bearer ${server.secretKey}` };
   const times: number[] = [];
-  for (let call = 0; call < repeats; call++) {
+  for (let call = 0; call < calls; call++) {
     const startMs = performance.now();
     const response = await fetch(url, { headers });
     const text = await response.text();

@@ -65,23 +65,18 @@ export const limits = {
   burstReads: 4,
   maxBurstReads: 96,
   burstReadMs: 2,
-  /** A burst is read so many bytes at a time, and none of them is held back longer than this, ms. */
+  /** Bytes of a burst read at a time, how long one is held back for it, ms, and bytes kept twice in case it stalls. */
   burstGulpBytes: 8 * 1024,
   burstStallMs: 10,
-  /** Bytes of a burst that are kept twice at most, for the case that it stalls. */
   burstPartBytes: 64 * 1024,
   /** Time a key or a resolved template may be served from the isolate's memory, ms: bounds revocation. */
   maxCacheAgeMs: 10_000,
-  /** Entries of one such cache. */
+  /** Entries of one such cache, and its bytes as its owner estimates them: an isolate has 128 MB for all. */
   maxCacheEntries: 1_000,
-  /** One such cache, bytes as estimated by its owner: a version may take 1 MB, and an isolate has 128 MB for all. */
   maxCacheBytes: 16 * 1024 * 1024,
   /** Wait for the first event before the response status is committed, ms. */
   firstEventHoldMs: 5_000,
-  /**
-   * Comment on a client stream that has been silent so long, ms. It keeps the line open (idle connections close after
-   * about 400 s on the platform), and it is how a client that left is noticed: the runtime tells at the next write.
-   */
+  /** Comment on a client's silent stream, ms: the runtime tells of a client that left at the next write only. */
   silenceCommentMs: 500,
   /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
   pingMs: 15_000,
@@ -89,10 +84,7 @@ export const limits = {
   eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
-  /**
-   * Step in which a relay looks at its timers, ms; one clock per stream costs less than a timer per chunk, and each look
-   * about half of what a chunk costs. With `silenceCommentMs` it bounds when a client that left is noticed: 750 ms.
-   */
+  /** Step in which a relay looks at its timers, ms, at half of a chunk's cost; a client that left shows within 750. */
   relayTickMs: 250,
   /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
   upstreamHeadersTimeoutMs: 60_000,
@@ -104,9 +96,8 @@ export const limits = {
   /** Calls of one model, and the pause that backoff starts from, ms; the environment may set both. */
   attemptsPerModel: 3,
   retryPauseMs: 200,
-  /** Longest pause of our own between two attempts, ms. */
+  /** Longest pause of our own between two attempts, ms, and longest Retry-After: else the next model, or the caller. */
   maxRetryPauseMs: 4_000,
-  /** Longest Retry-After that is waited for, ms; a longer one goes to the next model or back to the caller. */
   maxRetryWaitMs: 10_000,
   /** Failed completions in a row that open an upstream's circuit (the environment may set it), and its rest then, ms. */
   circuitFailures: 8,

@@ -73,8 +73,6 @@ export type DeliveryFilter = {
  * repeated. It trusts its caller to have looked whose the endpoint is.
  */
 export type EndpointObjects = {
-  /** Takes messages in, each once under its id; they are on disk when this resolves. */
-  accept: (owner: EndpointOwner, notices: readonly Notice[], keptMs: number) => Promise<void>;
   /** Counts, and since when every attempt has failed. */
   state: (owner: EndpointOwner) => Promise<{
     pending: number;

@@ -42,11 +42,11 @@ export type MadeOfEvent =
 export async function madeOfEvent(
   ports: EventRunPorts,
   live: LiveTrigger,
-  event: ReceivedPayload & { eventId: string },
+  event: Pick<ReceivedPayload, "text" | "headers"> & { eventId: string; parsed: () => unknown },
 ): Promise<MadeOfEvent> {
   try {
-    const { text, contentType, headers } = event;
-    const input = { text, headers, body: parsePayload(text, contentType) };
+    const { text, headers, parsed } = event;
+    const input = { text, headers, body: parsed() };
     const budget = newBudget();
     if (isIgnored(live, input, budget)) return { status: "ignored" };
     const { principal, trigger } = live;
@@ -62,6 +62,15 @@ export async function madeOfEvent(
   } catch (thrown) {
     return { status: "failed", error: eventErrorOf(thrown) };
   }
+}
+
+/** A payload's body as expressions see it, parsed once, when it is first asked for; throws each time where it cannot be. */
+export function parsedBody({ text, contentType }: ReceivedPayload): () => unknown {
+  let parsed: { body: unknown } | null = null;
+  return () => {
+    parsed ??= { body: parsePayload(text, contentType) };
+    return parsed.body;
+  };
 }
 
 /** Whether an event is nothing that the trigger is there for. */

@@ -9,7 +9,14 @@ import type { Page } from "../contract/paging.ts";
 import { cursorOf, pageOf, startOf } from "./cursor.ts";
 import { AppError } from "./errors.ts";
 import type { EventStore, KeptPayload } from "./eventPorts.ts";
-import { type EventRunPorts, eventErrorOf, isIgnored, madeOfEvent, type ReceivedPayload } from "./eventRun.ts";
+import {
+  type EventRunPorts,
+  eventErrorOf,
+  isIgnored,
+  madeOfEvent,
+  parsedBody,
+  type ReceivedPayload,
+} from "./eventRun.ts";
 import { newBudget } from "./expressions.ts";
 import { outcomeOf } from "./hooks.ts";
 import type { JobObjects } from "./jobPorts.ts";
@@ -68,7 +75,7 @@ export function eventUseCases(ports: EventPorts) {
       const found = await find(principal, event.triggerId);
       if (found.trigger.archived) throw new AppError("conflict", "The event's trigger is archived.");
       const live = liveTrigger(found, ports.box);
-      const made = await madeOfEvent(ports, live, { ...payload, eventId });
+      const made = await madeOfEvent(ports, live, { ...payload, parsed: parsedBody(payload), eventId });
       const receivedAtMs = Date.parse(event.receivedAt);
       const outcome = outcomeOf(live, { ...payload, receivedAtMs }, made);
       const settled = await ports.settleEvent(principal.projectId, eventId, outcome);

@@ -5,13 +5,19 @@ import type { AskRate } from "./admission.ts";
 import { hexOf, sha256Hex } from "./digest.ts";
 import { AppError } from "./errors.ts";
 import type { EventIdentity, EventStore, HeldEvent, NewEvent } from "./eventPorts.ts";
-import { type EventRunPorts, type MadeOfEvent, madeOfEvent, payloadEndsAt, type ReceivedPayload } from "./eventRun.ts";
+import {
+  type EventRunPorts,
+  type MadeOfEvent,
+  madeOfEvent,
+  parsedBody,
+  payloadEndsAt,
+  type ReceivedPayload,
+} from "./eventRun.ts";
 import { evaluate, newBudget } from "./expressions.ts";
 import { newId } from "./ids.ts";
 import type { JobObjects } from "./jobPorts.ts";
 import type { JobUseCases } from "./jobs.ts";
 import type { FindLiveTrigger, LiveTrigger } from "./liveTrigger.ts";
-import { parsePayload } from "./payload.ts";
 import { identified, type SenderId, schemes, slackChallenge } from "./signatures.ts";
 import type { HeaderOf } from "./standardWebhooks.ts";
 
@@ -83,11 +89,12 @@ export function hookUseCases(ports: HookPorts) {
       if (!(await schemes[scheme].verify(secrets, { header, body }, options))) throw refusal();
       if (rate !== null) await checkRate(triggerId, rate);
       const payload = payloadOf(live, request);
-      const parsed = parsedOrNull(payload);
-      const challenge = scheme === "slack" ? slackChallenge(parsed) : null;
+      const parsed = parsedBody(payload);
+      const told = orNull(parsed);
+      const challenge = scheme === "slack" ? slackChallenge(told) : null;
       if (challenge !== null) return { kind: "challenge", challenge };
-      const identity = await identityOf(body, senderIdOf(live, { header, parsed, payload }));
-      const received = { ...payload, eventId: newId("evt", receivedAtMs), receivedAtMs, identity };
+      const identity = await identityOf(body, senderIdOf(live, { header, parsed: told, payload }));
+      const received = { ...payload, parsed, eventId: newId("evt", receivedAtMs), receivedAtMs, identity };
       const held = await store(live, received, await madeOfEvent(ports, live, received));
       const answer: HookAnswer = { ...held, duplicate: held.eventId !== received.eventId };
       if (respond === "sync" && held.runId !== null) {
@@ -102,7 +109,12 @@ export function hookUseCases(ports: HookPorts) {
 
 export type HookUseCases = ReturnType<typeof hookUseCases>;
 
-type Received = ReceivedPayload & { eventId: string; receivedAtMs: number; identity: EventIdentity };
+type Received = ReceivedPayload & {
+  parsed: () => unknown;
+  eventId: string;
+  receivedAtMs: number;
+  identity: EventIdentity;
+};
 
 /** What is written of an event with what it has come to. */
 export function outcomeOf(
@@ -142,9 +154,9 @@ function payloadOf({ keptHeaders }: LiveTrigger, { header, body }: HookRequest):
 }
 
 /** What is not valid is told where the event is mapped. */
-function parsedOrNull({ text, contentType }: ReceivedPayload): unknown {
+function orNull(parsed: () => unknown): unknown {
   try {
-    return parsePayload(text, contentType);
+    return parsed();
   } catch {
     return null;
   }

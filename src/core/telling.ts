@@ -1,9 +1,10 @@
 import type { Callback } from "../contract/endpoints.ts";
 import { limits } from "../contract/limits.ts";
-import type { EndpointObjects, FindListeners, Listeners } from "./endpointPorts.ts";
-import { type News, noticeTo, toldOf } from "./webhookMessages.ts";
+import type { EndpointObjects, EndpointOwner, FindListeners, Listeners } from "./endpointPorts.ts";
+import { type News, type Notice, noticeTo, toldOf } from "./webhookMessages.ts";
 
-export type AcceptNotices = EndpointObjects["accept"];
+/** Hands messages to an endpoint's object, which takes each once under its id and keeps it so long; they are on disk then. */
+export type AcceptNotices = (owner: EndpointOwner, notices: readonly Notice[], keptMs: number) => Promise<void>;
 
 export type Telling = { projectId: string; news: News; callback: Callback | undefined };
 

@@ -31,11 +31,13 @@ type Walk = {
  */
 export class BatchActor extends DurableObject<Env> {
   readonly #reading: Backoff;
+  readonly #telling: Backoff;
   readonly #end: BatchEnd;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#reading = new Backoff(ctx.storage, "reading");
+    this.#telling = new Backoff(ctx.storage, "telling");
     const db = database(env.DB);
     const { findListeners } = endpointStore(db);
     this.#end = new BatchEnd(ctx.storage.kv, {
@@ -84,12 +86,13 @@ export class BatchActor extends DurableObject<Env> {
   async #tellEnd(): Promise<void> {
     try {
       const keptUntilMs = await this.#end.advance(Date.now());
+      this.#telling.succeeded();
       if (this.#walk) return;
       if (this.#end.isOver(Date.now())) await this.ctx.storage.deleteAll();
       else if (keptUntilMs !== null) await this.ctx.storage.setAlarm(keptUntilMs);
     } catch (cause) {
       log("batch_end_not_told", { batchId: this.ctx.id.name, cause });
-      await this.ctx.storage.setAlarm(Date.now() + limits.recordPauseMs);
+      await this.ctx.storage.setAlarm(Date.now() + this.#telling.failed());
     }
   }
 

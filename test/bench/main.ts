@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { failureText, projectRoot } from "../../src/local/project.ts";
 import { startChild } from "./child.ts";
 import type { ClientApi } from "./client.ts";
+import { commandStop } from "./commandStop.ts";
 import type { Section } from "./figures.ts";
 import { readOptions } from "./options.ts";
 import type { Bench } from "./rounds.ts";
@@ -28,22 +29,8 @@ type Name = keyof typeof scenarios;
 
 /** A run that takes longer has gone wrong, ms. */
 const boundMs = { short: 90_000, whole: 420_000 };
-/** npm does not pass on every end of its own; looked at this often, ms. */
-const parentCheckMs = 500;
-const stopBoundMs = 10_000;
 
-const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => halt("Stopped."));
-if (process.env["npm_lifecycle_event"]) {
-  const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && halt("Stopped."), parentCheckMs).unref();
-}
-
-function halt(why: string): void {
-  if (stop.signal.aborted) return;
-  stop.abort(new Error(why));
-  setTimeout(() => process.exit(1), stopBoundMs).unref();
-}
+const stop = commandStop();
 
 async function run(names: readonly Name[], bench: Bench): Promise<Section[]> {
   const sections: Section[] = [];
@@ -71,7 +58,7 @@ async function versions(): Promise<Record<string, string>> {
 
 async function main(): Promise<void> {
   const { short, only } = readOptions(process.argv.slice(2), Object.keys(scenarios) as Name[]);
-  setTimeout(() => halt("The bench took too long."), short ? boundMs.short : boundMs.whole).unref();
+  stop.haltAfter(short ? boundMs.short : boundMs.whole, "The bench took too long.");
   const about = {
     date: new Date().toISOString(),
     form: short ? "short" : "whole",

@@ -3,14 +3,15 @@ import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { limits } from "../../src/contract/limits.ts";
 import type { Notice } from "../../src/core/webhookMessages.ts";
-import { sampleNotice } from "../../src/core/webhookSamples.ts";
 import {
   callEndpoints,
   deliveriesOf,
   deliveryOf,
   endpointObject,
   endpointState,
+  handedOver,
   makeEndpoint,
+  notices,
   patient,
   ring,
   scriptReceivers,
@@ -25,17 +26,8 @@ beforeEach(async () => {
 });
 
 const ok = () => new Response(null, { status: 204 });
-const keptMs = limits.deliveryKeptMs;
-
-/** Messages of their own runs. */
-const notices = (count: number): Notice[] =>
-  Array.from({ length: count }, (_, at) => sampleNotice("run.succeeded", Date.now() + at));
-
-/** Hands messages over as a job does. */
-function handOver(endpointId: string, messages: readonly Notice[], forMs: number = keptMs): Promise<void> {
-  const { projectId } = project.principal;
-  return endpointObject(endpointId).accept({ projectId, endpointId }, messages, forMs);
-}
+const handOver = (endpointId: string, messages: readonly Notice[], forMs?: number) =>
+  handedOver(project, endpointId, { messages, forMs });
 
 const delivered = (id: string) => deliveriesOf(project, id, { status: "delivered", limit: 100 });
 
@@ -178,7 +170,7 @@ describe("an endpoint's object", () => {
         `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
          INSERT INTO deliveries SELECT 'dlv_z' || n, 'run.failed', NULL, NULL, '{}', 'dead', n, ?, 8, 8, NULL, NULL FROM n`,
         limits.maxDeliveries - 2,
-        Date.now() + keptMs,
+        Date.now() + limits.deliveryKeptMs,
       ),
     );
     await evictDurableObject(endpointObject(id));
@@ -259,7 +251,7 @@ describe("an endpoint's object", () => {
     const { id: endpointId } = await makeEndpoint(project);
     await updateEndpoint(project, { id: endpointId, enabled: false });
     const foreign = runInDurableObject(endpointObject(endpointId), (object) =>
-      object.accept({ projectId: "prj_other", endpointId }, notices(1), keptMs),
+      object.accept({ projectId: "prj_other", endpointId }, notices(1), limits.deliveryKeptMs),
     );
     await expect(foreign).rejects.toThrow("another project's");
     expect(await deliveriesOf(project, endpointId)).toEqual([]);

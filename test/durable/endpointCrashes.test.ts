@@ -1,15 +1,15 @@
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, it, vi } from "vitest";
-import { limits } from "../../src/contract/limits.ts";
 import type { Notice } from "../../src/core/webhookMessages.ts";
-import { sampleNotice } from "../../src/core/webhookSamples.ts";
 import { delta } from "../support/call.ts";
 import {
   deliveriesOf,
   endpointObject,
   endpointState,
+  handedOver,
   makeEndpoint,
+  notices,
   patient,
   ring,
   scriptReceivers,
@@ -25,17 +25,8 @@ beforeEach(async () => {
 });
 
 const ok = () => new Response(null, { status: 204 });
-const keptMs = limits.deliveryKeptMs;
-
-/** Messages of their own runs. */
-const notices = (count: number): Notice[] =>
-  Array.from({ length: count }, (_, at) => sampleNotice("run.succeeded", Date.now() + at));
-
-/** Hands messages over as a job does. */
-function handOver(endpointId: string, messages: readonly Notice[], forMs: number = keptMs): Promise<void> {
-  const { projectId } = project.principal;
-  return endpointObject(endpointId).accept({ projectId, endpointId }, messages, forMs);
-}
+const handOver = (endpointId: string, messages: readonly Notice[], forMs?: number) =>
+  handedOver(project, endpointId, { messages, forMs });
 
 const delivered = (id: string) => deliveriesOf(project, id, { status: "delivered", limit: 100 });
 

@@ -5,6 +5,7 @@ import { jobBindings } from "../../src/durable/jobBindings.ts";
 import type { Env } from "../../src/env.ts";
 import { echo, ended, makeTemplate, saying, submitBatch } from "../support/batches.ts";
 import { callWeir, delta, event, events, scriptUpstream, storedRun } from "../support/call.ts";
+import { callEndpoints, makeEndpoint } from "../support/endpoints.ts";
 import { callJobs, heldUpstream, submitJob } from "../support/jobs.ts";
 import { insertTestProject, type TestKey } from "../support/projects.ts";
 
@@ -131,6 +132,16 @@ it("a gate that is restarted is asked again for a slot", async () => {
   expect(await slots.requestSlot("run_1", request)).toBe("admitted");
   await slots.releaseSlot("run_1");
   expect(calls.count).toBe(2);
+});
+
+it("an endpoint's object that is restarted is called again, but not for a sample: a second one would be sent", async () => {
+  const { id } = await makeEndpoint(project);
+  const state = failing(env.ENDPOINTS, "state");
+  expect(await callEndpoints(project, "get", { id }, { ENDPOINTS: state.objects })).toMatchObject({ status: 200 });
+  expect(state.calls.count).toBe(2);
+  const sample = failing(env.ENDPOINTS, "sendSample");
+  expect(await callEndpoints(project, "test", { id }, { ENDPOINTS: sample.objects })).toMatchObject({ status: 500 });
+  expect(sample.calls.count).toBe(1);
 });
 
 it("a batch's and an endpoint's object that are restarted are told again of an end", async () => {

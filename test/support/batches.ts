@@ -3,16 +3,10 @@ import { expect } from "vitest";
 import type { BatchResult, BatchStatus, BatchTicket } from "../../src/contract/jobBatches.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import type { BatchActor } from "../../src/durable/batchActor.ts";
-import { type Call, callWeir, delta, event, events, type Sent, usageEvent } from "./call.ts";
+import { type Answered, answerOf, type Call, callWeir, delta, event, events, type Sent, usageEvent } from "./call.ts";
 import type { TestKey } from "./projects.ts";
 
 type Key = Pick<TestKey, "secret">;
-
-type Answer<Data> = {
-  status: number;
-  data: Data;
-  error: { code: string; param: string | null; message: string; details?: Record<string, unknown> } | null;
-};
 
 const queries = ["batch", "batchResults"];
 
@@ -21,21 +15,13 @@ export async function callBatches<Data>(
   procedure: "submitBatch" | "batch" | "batchResults" | "cancelBatch",
   { secret }: Key,
   { input, env: bindings }: { input: Record<string, unknown>; env?: Call["env"] },
-): Promise<Answer<Data>> {
+): Promise<Answered<Data>> {
   const path = `/trpc/jobs.${procedure}`;
-  const { response, settled } = queries.includes(procedure)
-    ? await callWeir(`${path}?input=${encodeURIComponent(JSON.stringify(input))}`, { secret })
-    : await callWeir(path, { secret, body: input, env: bindings });
-  const { result, error } = (await response.json()) as {
-    result?: { data: Data };
-    error?: { message: string; data: { weir: { code: string; param: string | null } } };
-  };
-  await settled();
-  return {
-    status: response.status,
-    data: result?.data as Data,
-    error: error ? { ...error.data.weir, message: error.message } : null,
-  };
+  return answerOf(
+    queries.includes(procedure)
+      ? await callWeir(`${path}?input=${encodeURIComponent(JSON.stringify(input))}`, { secret })
+      : await callWeir(path, { secret, body: input, env: bindings }),
+  );
 }
 
 async function done<Data>(...call: Parameters<typeof callBatches>): Promise<Data> {

@@ -138,3 +138,27 @@ export async function storedRun(id: string | null): Promise<RunRow | null> {
 export async function storedContents(id: string | null): Promise<{ request: string; answer: string } | null> {
   return env.DB.prepare("SELECT c.* FROM run_contents c JOIN runs r USING (seq) WHERE r.id = ?").bind(id).first();
 }
+
+/** What a procedure of tRPC has answered. */
+export type Answered<Data> = {
+  status: number;
+  data: Data;
+  error: { code: string; param: string | null; message: string; details?: Record<string, unknown> } | null;
+};
+
+/** The answer of a call to a procedure, whatever it is, once all that follows from the call has settled. */
+export async function answerOf<Data>({
+  response,
+  settled,
+}: Awaited<ReturnType<typeof callWeir>>): Promise<Answered<Data>> {
+  const { result, error } = (await response.json()) as {
+    result?: { data: Data };
+    error?: { message: string; data: { weir: { code: string; param: string | null } } };
+  };
+  await settled();
+  return {
+    status: response.status,
+    data: result?.data as Data,
+    error: error ? { ...error.data.weir, message: error.message } : null,
+  };
+}

@@ -3,20 +3,17 @@ import { env } from "cloudflare:workers";
 import { afterEach, expect } from "vitest";
 import type { Delivery, DeliveryDetail } from "../../src/contract/deliveries.ts";
 import type { Endpoint, EndpointState, EndpointWithSecret } from "../../src/contract/endpoints.ts";
+import { limits } from "../../src/contract/limits.ts";
 import type { Page } from "../../src/contract/paging.ts";
 import { WebhookMessage } from "../../src/contract/webhookMessages.ts";
+import type { Notice } from "../../src/core/webhookMessages.ts";
+import { sampleNotice } from "../../src/core/webhookSamples.ts";
 import type { EndpointActor } from "../../src/durable/endpointActor.ts";
 import type { Env } from "../../src/env.ts";
-import { callWeir, delta, event, events, usageEvent } from "./call.ts";
+import { type Answered, answerOf, callWeir, delta, event, events, usageEvent } from "./call.ts";
 import type { TestKey } from "./projects.ts";
 
 type Key = Pick<TestKey, "secret">;
-
-export type EndpointAnswer<Data> = {
-  status: number;
-  data: Data;
-  error: { code: string; param: string | null; message: string } | null;
-};
 
 const queries = /(?:^|\.)(?:list|get)$/;
 
@@ -26,21 +23,13 @@ export async function callEndpoints<Data>(
   procedure: string,
   input: unknown,
   bindings: Partial<Env> = {},
-): Promise<EndpointAnswer<Data>> {
+): Promise<Answered<Data>> {
   const path = `/trpc/endpoints.${procedure}`;
-  const { response, settled } = queries.test(procedure)
-    ? await callWeir(`${path}?input=${encodeURIComponent(JSON.stringify(input))}`, { secret, env: bindings })
-    : await callWeir(path, { secret, body: input, env: bindings });
-  const { result, error } = (await response.json()) as {
-    result?: { data: Data };
-    error?: { message: string; data: { weir: { code: string; param: string | null } } };
-  };
-  await settled();
-  return {
-    status: response.status,
-    data: result?.data as Data,
-    error: error ? { ...error.data.weir, message: error.message } : null,
-  };
+  return answerOf(
+    queries.test(procedure)
+      ? await callWeir(`${path}?input=${encodeURIComponent(JSON.stringify(input))}`, { secret, env: bindings })
+      : await callWeir(path, { secret, body: input, env: bindings }),
+  );
 }
 
 async function done<Data>(...call: Parameters<typeof callEndpoints>): Promise<Data> {
@@ -142,3 +131,16 @@ export function endpointObject(id: string): DurableObjectStub<EndpointActor> {
 
 /** Lets the endpoint's alarm go off. */
 export const ring = (id: string) => runDurableObjectAlarm(endpointObject(id));
+
+/** Messages of their own runs. */
+export const notices = (count: number): Notice[] =>
+  Array.from({ length: count }, (_, at) => sampleNotice("run.succeeded", Date.now() + at));
+
+/** Hands messages over to an endpoint's object as a job does. */
+export function handedOver(
+  { principal: { projectId } }: Pick<TestKey, "principal">,
+  endpointId: string,
+  { messages, forMs = limits.deliveryKeptMs }: { messages: readonly Notice[]; forMs?: number | undefined },
+): Promise<void> {
+  return endpointObject(endpointId).accept({ projectId, endpointId }, messages, forMs);
+}

@@ -2,37 +2,22 @@ import { env } from "cloudflare:workers";
 import type { JobEvent, JobTicket } from "../../src/contract/jobs.ts";
 import { eventData } from "../../src/core/sse.ts";
 import type { JobActor } from "../../src/durable/jobActor.ts";
-import { callWeir } from "./call.ts";
+import { type Answered, answerOf, callWeir } from "./call.ts";
 import type { TestKey } from "./projects.ts";
-
-type Answer<Data> = {
-  status: number;
-  data: Data;
-  error: { code: string; param: string | null; message: string } | null;
-};
 
 /** Calls a mutation or query of `jobs.*`, whatever it answers. */
 export async function callJobs<Data>(
   procedure: "submit" | "result" | "cancel" | "retry",
   { secret, origin }: { secret: string; origin?: string },
   input: Record<string, unknown>,
-): Promise<Answer<Data>> {
+): Promise<Answered<Data>> {
   const headers = { ...(origin !== undefined && { origin }) };
   const query = `?input=${encodeURIComponent(JSON.stringify(input))}`;
-  const { response, settled } =
+  return answerOf(
     procedure === "result"
       ? await callWeir(`/trpc/jobs.result${query}`, { secret, headers })
-      : await callWeir(`/trpc/jobs.${procedure}`, { secret, body: input, headers });
-  const { result, error } = (await response.json()) as {
-    result?: { data: Data };
-    error?: { message: string; data: { weir: { code: string; param: string | null } } };
-  };
-  await settled();
-  return {
-    status: response.status,
-    data: result?.data as Data,
-    error: error ? { ...error.data.weir, message: error.message } : null,
-  };
+      : await callWeir(`/trpc/jobs.${procedure}`, { secret, body: input, headers }),
+  );
 }
 
 const question = { model: "test-model", messages: [{ role: "user", content: "Hi" }] };

@@ -1,4 +1,5 @@
 import { failureText } from "../../src/local/project.ts";
+import { commandStop } from "../bench/commandStop.ts";
 import { readOptions } from "./options.ts";
 import { table } from "./table.ts";
 import { torture } from "./torture.ts";
@@ -10,29 +11,15 @@ import { torture } from "./torture.ts";
 
 /** Longest run, ms, over what its kills take. */
 const boundMs = { short: 170_000, long: 1_200_000 };
-/** npm does not pass on every end of its own; looked at this often, ms. */
-const parentCheckMs = 500;
-const stopBoundMs = 10_000;
 const shownFaults = 200;
 
-const stop = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => halt("Stopped."));
-if (process.env["npm_lifecycle_event"]) {
-  const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && halt("Stopped."), parentCheckMs).unref();
-}
-
-function halt(why: string): void {
-  if (stop.signal.aborted) return;
-  stop.abort(new Error(why));
-  setTimeout(() => process.exit(1), stopBoundMs).unref();
-}
+const stop = commandStop();
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   const { seed, jobs, events, kills, short } = options;
   console.log(`seed ${seed}: ${jobs} jobs, ${events} events, ${kills} kills\n`);
-  setTimeout(() => halt("It took too long."), boundMs[short ? "short" : "long"]).unref();
+  stop.haltAfter(boundMs[short ? "short" : "long"], "It took too long.");
   const verdict = await torture(options, stop.signal);
   console.log(`${table(verdict)}\n`);
   if (verdict.faults.length === 0) return console.log("Every promise was kept.");

@@ -142,15 +142,16 @@ class BurstReader implements ByteReader {
     }
   }
 
+  /** Drops what the gulps have told, and no more: it may hold what the next one waits for already. */
   async #emptySpare(gulps: Gulps): Promise<void> {
-    while (gulps.spareBytes < gulps.pipedBytes && (await this.#takeSpare(gulps)));
+    while (gulps.spareBytes < gulps.pipedBytes && (await this.#takeSpare(gulps, gulps.pipedBytes - gulps.spareBytes)));
   }
 
   /** Null: it has ended, or was cancelled. */
-  async #takeSpare(gulps: Gulps): Promise<Uint8Array | null> {
+  async #takeSpare(gulps: Gulps, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array | null> {
     const room = this.#spareRoom ?? new ArrayBuffer(limits.burstPartBytes + 4 * limits.burstGulpBytes);
     this.#spareRoom = null;
-    const { done, value } = await gulps.spareReader.read(new Uint8Array(room));
+    const { done, value } = await gulps.spareReader.read(new Uint8Array(room, 0, Math.min(room.byteLength, maxBytes)));
     if (done || this.#cancelled) return null;
     this.#spareRoom = value.buffer as ArrayBuffer;
     gulps.spareBytes += value.length;

@@ -85,6 +85,25 @@ describe("a burst", () => {
     },
   );
 
+  it("that stops dead where what is kept twice is emptied is told whole all the same", async () => {
+    const large = (length: number) => event(chunk({ content: "z".repeat(length) }));
+    for (let length = 30_000; length < 40_000; length += 500) {
+      const sent = [...tokens(12), large(length), large(length)];
+      const seen = Promise.withResolvers<void>();
+      bench.play(async ({ socket }) => {
+        socket.write(head(chunkedStream));
+        for (const one of sent) socket.write(framed(one));
+        await seen.promise;
+        await sendFramed(socket, ending);
+        socket.write("0\r\n\r\n");
+      });
+      const response = await bench.post();
+      expect(await readUntil(response, sent.join("").length)).toBe(sent.join(""));
+      seen.resolve();
+      expect(await readUntil(response, Number.POSITIVE_INFINITY)).toBe(ending.join(""));
+    }
+  });
+
   it.each([7, 334, 1_500])(
     "of %d events whose connection breaks is told to its last event, and that it broke",
     async (count) => {

@@ -104,14 +104,23 @@ function parsedJson(text: string): unknown {
   }
 }
 
+/** How the exchange under way on a connection stops waiting for its end. */
+const waiting = new WeakMap<Socket, () => void>();
+
 function peerCloses(socket: Socket, response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     // Ended or destroyed from this side, a connection's close says nothing about the other.
     const closed = () => {
       if (!response.writableEnded && !socket.writableEnded) resolve();
     };
+    // A connection that goes on to another exchange has outlived the one before.
+    waiting.get(socket)?.();
     // Before Node's own listener, which ends the socket in turn.
     socket.prependOnceListener("end", closed);
     socket.prependOnceListener("error", closed);
+    waiting.set(socket, () => {
+      socket.off("end", closed);
+      socket.off("error", closed);
+    });
   });
 }

@@ -84,7 +84,9 @@ function endFaults(one: Case, row: Row, deaths: readonly Death[]): string[] {
   const { plan } = one.witness;
   const faults: string[] = [];
   if (!allowedEnds(one, row, deaths).has(row.status))
-    faults.push(`${plan.shape} (${plan.onInterrupt}) ended as ${row.status} ${row.errorCode ?? ""}`);
+    faults.push(
+      `${plan.shape} (${plan.onInterrupt}) ended as ${row.status} ${row.errorCode ?? ""}: ${JSON.stringify(row.attempts)}`,
+    );
   const { cancelled } = one.witness;
   if (cancelled?.runId === row.id && cancelled.status !== row.status)
     faults.push(`cancelling it said ${cancelled.status}, it is ${row.status}`);

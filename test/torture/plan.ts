@@ -127,7 +127,8 @@ const shapeNames = Object.keys(shapes) as [Shape, ...Shape[]];
 
 function jobPlan(random: Random, tag: string, atMs: number): JobPlan {
   const shape = random.chance(0.4) ? "plain" : random.pick(shapeNames);
-  const keyed = random.chance(0.8);
+  // Nobody could cancel one whose ticket was lost.
+  const keyed = random.chance(0.8) || shape === "endless";
   return {
     tag,
     shape,

@@ -167,6 +167,8 @@ async function gather({ mortal, upstream, client, signal }: Stage, witnesses: re
     }
   };
   await Promise.all(Array.from({ length: replaysAtOnce }, worker));
+  // What could not be asked for because of that is no fault.
+  signal.throwIfAborted();
   const cases: Case[] = witnesses.map((witness) => ({
     witness,
     rows: byTag.get(witness.plan.tag) ?? [],

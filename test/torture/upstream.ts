@@ -48,6 +48,8 @@ export async function startScriptedUpstream(jobs: readonly JobPlan[]): Promise<S
     response.socket?.resetAndDestroy();
   }
 
+  // One closed as idle just when it is used again would be an outage that nobody has noted.
+  server.keepAliveTimeout = 0;
   server.listen({ port: 0, host: "127.0.0.1", backlog: 1024 });
   await once(server, "listening");
   return {

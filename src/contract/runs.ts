@@ -70,7 +70,7 @@ export const Run = z.object({
   errorCode: ErrorCode.nullable(),
   errorMessage: z.string().nullable(),
   finishReason: z.string().nullable(),
-  /** True when a frame of the stream was not valid JSON. */
+  /** True when a frame of the stream was not valid JSON; beyond the text that is kept frames are not read. */
   malformed: z.boolean(),
   attempts: z.array(Attempt),
   usage: Usage.nullable(),

@@ -61,6 +61,13 @@ export class Answer {
     return size;
   }
 
+  /** Whether each choice has content, as much as is kept of it. */
+  get contentIsFull(): boolean {
+    if (this.#choices.size === 0) return false;
+    for (const { content } of this.#choices.values()) if (!content?.isFull) return false;
+    return true;
+  }
+
   /** The last valid usage; none at all where it counts no token of an answer that has some. */
   get usage(): Usage | null {
     return this.#usage?.completionTokens === 0 && this.begun ? null : this.#usage;

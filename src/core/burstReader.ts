@@ -53,7 +53,7 @@ const { IdentityTransformStream } = globalThis as unknown as { IdentityTransform
 class BurstReader implements ByteReader {
   /** What is read, or parted. */
   #current: ReadableStream<Uint8Array>;
-  #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #reader: ReadableStreamBYOBReader;
   #gulps: Gulps | null = null;
   #cancelled = false;
   /** Reads since `#sinceMs`, and how many of them make a burst. */
@@ -61,12 +61,12 @@ class BurstReader implements ByteReader {
   #sinceMs = 0;
   #enough: number = limits.burstReads;
   /** Read into over and over: new memory for each read would be much until it is collected. */
-  #gulpRoom: ArrayBuffer | null = null;
+  #room: ArrayBuffer | null = null;
   #spareRoom: ArrayBuffer | null = null;
 
   constructor(stream: ReadableStream<Uint8Array>) {
     this.#current = stream;
-    this.#reader = stream.getReader();
+    this.#reader = stream.getReader({ mode: "byob" });
   }
 
   read(): Promise<ReadResult> {
@@ -80,8 +80,10 @@ class BurstReader implements ByteReader {
   }
 
   async #readChunk(): Promise<ReadResult> {
-    const got = await this.#reader.read();
-    if (!got.done && this.#isBurst()) this.#part();
+    const got = await this.#reader.read(this.#takeRoom());
+    if (got.done) return { done: true, value: undefined };
+    this.#room = got.value.buffer as ArrayBuffer;
+    if (this.#isBurst()) this.#part();
     return got;
   }
 
@@ -115,7 +117,7 @@ class BurstReader implements ByteReader {
       // Stalled, ended or broken: the other part has what there is, and says which.
       if (!got || got.done) return this.#readSpare(gulps, got !== undefined);
       gulps.asked = null;
-      this.#gulpRoom = got.value.buffer as ArrayBuffer;
+      this.#room = got.value.buffer as ArrayBuffer;
       gulps.pipedBytes += got.value.length;
       const untold = untoldOf(got.value, gulps.pipedBytes - gulps.toldBytes);
       gulps.toldBytes = Math.max(gulps.toldBytes, gulps.pipedBytes);
@@ -124,9 +126,13 @@ class BurstReader implements ByteReader {
   }
 
   #ask({ piped }: Gulps): Promise<ReadResult | null> {
-    const room = new Uint8Array(this.#gulpRoom ?? new ArrayBuffer(2 * limits.burstGulpBytes));
-    this.#gulpRoom = null;
-    return piped.read(room, { min: limits.burstGulpBytes }).catch(() => null);
+    return piped.read(this.#takeRoom(), { min: limits.burstGulpBytes }).catch(() => null);
+  }
+
+  #takeRoom(): Uint8Array<ArrayBuffer> {
+    const room = new Uint8Array(this.#room ?? new ArrayBuffer(2 * limits.burstGulpBytes));
+    this.#room = null;
+    return room;
   }
 
   /** What a gulp waits for, or what comes next; after the end, or where that was little, the stream goes on by chunks. */
@@ -149,7 +155,7 @@ class BurstReader implements ByteReader {
 
   /** Null: it has ended, or was cancelled. */
   async #takeSpare(gulps: Gulps, maxBytes = Number.POSITIVE_INFINITY): Promise<Uint8Array | null> {
-    const room = this.#spareRoom ?? new ArrayBuffer(limits.burstPartBytes + 4 * limits.burstGulpBytes);
+    const room = this.#spareRoom ?? new ArrayBuffer(4 * limits.burstGulpBytes);
     this.#spareRoom = null;
     const { done, value } = await gulps.spareReader.read(new Uint8Array(room, 0, Math.min(room.byteLength, maxBytes)));
     if (done || this.#cancelled) return null;
@@ -161,12 +167,11 @@ class BurstReader implements ByteReader {
   /** It takes more to make a burst from now on. */
   #leave({ piped, spare, spareReader }: Gulps): void {
     piped.cancel().catch(() => {});
-    spareReader.releaseLock();
     this.#gulps = null;
     this.#spareRoom = null;
-    this.#gulpRoom = null;
+    this.#room = null;
     this.#current = spare;
-    this.#reader = spare.getReader();
+    this.#reader = spareReader;
     this.#reads = 0;
     this.#enough = Math.min(limits.maxBurstReads, this.#enough * 2);
   }

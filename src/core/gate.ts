@@ -5,6 +5,7 @@ import { Answer } from "./answer.ts";
 import { concatBytes } from "./boundedBody.ts";
 import { AppError } from "./errors.ts";
 import { isObject } from "./json.ts";
+import { marksOf } from "./sliceMarks.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
 import { bodyError, errorIn } from "./upstreamErrors.ts";
 import { withCost } from "./usageCost.ts";
@@ -26,9 +27,6 @@ export type Passage = { bytes: Uint8Array; end?: "done" | AppError };
 const nothing = new Uint8Array(0);
 const doneEvent = new TextEncoder().encode("data: [DONE]\n\n");
 const blankLine = new TextEncoder().encode("\n\n");
-
-/** Slices without any of these hold only ordinary chunks and comments, and pass unread. */
-const worthALook = /\[DONE\]|"error"|"usage"\s*:\s*\{|^event:|[\r\n]event:/;
 
 /** Some upstreams name an error by the event's type, its data being the message or an object. */
 const errorEvent = /(?:^|[\r\n])event: ?error\s*(?:[\r\n]|$)/;
@@ -96,14 +94,23 @@ export class StreamGate {
   }
 
   #passSlice(slice: Uint8Array): Passage {
-    const text = this.#decoder.decode(slice);
-    if (worthALook.test(text)) return this.#passEvents(slice);
+    const marks = marksOf(slice);
+    if (marks.worthALook) return this.#passEvents(slice);
+    if (this.#begun && !marks.moreThanContent && this.#hasAll()) return { bytes: slice };
     if (this.#begun && slice.length <= limits.foldGulpBytes) this.#leaveUnread(slice);
     else {
       this.#read();
-      this.#readText(text);
+      this.#readText(this.#decoder.decode(slice));
     }
     return { bytes: slice };
+  }
+
+  /** Whether more content would change nothing of what is kept: most of a very long answer is never read. */
+  #hasAll(): boolean {
+    if (!this.answer.contentIsFull) return false;
+    this.#read();
+    this.#unread = null;
+    return true;
   }
 
   #leaveUnread(slice: Uint8Array): void {

@@ -45,6 +45,11 @@ export class KeptText {
     return this.#single.length + this.#bytes;
   }
 
+  /** Whether what comes next would be dropped. */
+  get isFull(): boolean {
+    return this.#bytes >= this.#maxBytes;
+  }
+
   get isEmpty(): boolean {
     return this.#single === "" && this.#bytes === 0 && this.#half === "";
   }
@@ -66,7 +71,7 @@ export class KeptText {
   }
 
   #keep(piece: string): void {
-    if (this.#bytes >= this.#maxBytes) return;
+    if (this.isFull) return;
     let text = this.#half + piece;
     this.#half = /[\ud800-\udbff]$/.test(text) ? text.slice(-1) : "";
     if (this.#half) text = text.slice(0, -1);

@@ -192,3 +192,60 @@ describe("what reaches the client", () => {
     expect(times).toBe(1);
   });
 });
+
+describe("an answer longer than what is kept of it", () => {
+  const options = { hideUsage: true, secrets: ["up.example"], price: null, maxTextBytes: 20_000 };
+  const piece = (at: number) => chunk({ content: `${at}`.padEnd(100, ".") });
+  const pieces = Array.from({ length: 3_000 }, (_, at) => piece(at));
+
+  /** The pieces one by one, then what follows. */
+  function long(following: string[]) {
+    const gate = new StreamGate(options);
+    let text = "";
+    let end: "done" | AppError | undefined;
+    for (const event of [...pieces, ...following]) {
+      const passage = gate.pass(encode(event));
+      text += new TextDecoder().decode(passage.bytes);
+      end = passage.end;
+    }
+    return { text, end, answer: gate.settle() };
+  }
+
+  it("reaches the client whole, and its beginning, its end and its usage are on record", () => {
+    const { text, end, answer } = long([chunk({}, "stop"), usage(7, 30_000), done]);
+    expect(text).toBe([...pieces, chunk({}, "stop"), done].join(""));
+    expect(end).toBe("done");
+    expect(answer.finishReason).toBe("stop");
+    expect(answer.usage).toMatchObject({ promptTokens: 7, completionTokens: 30_000 });
+    expect(answer.content?.length).toBeGreaterThanOrEqual(20_000);
+    expect(answer.content?.length).toBeLessThan(20_000 + 4_096);
+    expect(
+      pieces
+        .map((_, at) => `${at}`.padEnd(100, "."))
+        .join("")
+        .startsWith(answer.content ?? "-"),
+    ).toBe(true);
+  });
+
+  it("is not read where nothing of it would be kept: a broken frame there passes unseen", () => {
+    const { text, answer } = long(["data: {broken\n\n", chunk({}, "stop"), done]);
+    expect(text).toContain("data: {broken\n\n");
+    expect(answer.malformed).toBe(false);
+    expect(answer.complete).toBe(true);
+  });
+
+  it("is told from one that breaks off or fails after that", () => {
+    expect(long([]).answer.complete).toBe(false);
+    const { text, end } = long(['data: {"error":{"message":"up.example is full"}}\n\n']);
+    expect(end).toBeInstanceOf(AppError);
+    expect(text).toBe(pieces.join(""));
+  });
+
+  it("keeps tool calls and reasoning that come after it", () => {
+    const call = { index: 0, id: "call_1", type: "function", function: { name: "look", arguments: "{}" } };
+    const { answer } = long([chunk({ reasoning_content: "Hm" }), chunk({ tool_calls: [call] }, "tool_calls"), done]);
+    expect(answer.reasoning).toBe("Hm");
+    expect(answer.toolCalls).toMatchObject([{ id: "call_1", function: { name: "look", arguments: "{}" } }]);
+    expect(answer.finishReason).toBe("tool_calls");
+  });
+});

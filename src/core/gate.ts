@@ -25,6 +25,8 @@ export type GateOptions = {
 export type Passage = { bytes: Uint8Array; end?: "done" | AppError };
 
 const nothing = new Uint8Array(0);
+/** Bytes: most answers are short. */
+const leastUnread = 4 * 1024;
 const doneEvent = new TextEncoder().encode("data: [DONE]\n\n");
 const blankLine = new TextEncoder().encode("\n\n");
 
@@ -44,7 +46,7 @@ export class StreamGate {
   readonly #splitter = new EventSplitter();
   readonly #decoder = new TextDecoder();
   /** What has passed unread: whole events, copied out of the chunks so that these can go. */
-  #unread: Uint8Array | null = null;
+  #unread: Uint8Array = nothing;
   #unreadBytes = 0;
   #begun = false;
   #bytes = 0;
@@ -109,15 +111,20 @@ export class StreamGate {
   #hasAll(): boolean {
     if (!this.answer.contentIsFull) return false;
     this.#read();
-    this.#unread = null;
+    this.#unread = nothing;
     return true;
   }
 
   #leaveUnread(slice: Uint8Array): void {
-    this.#unread ??= new Uint8Array(limits.foldGulpBytes);
-    if (this.#unreadBytes + slice.length > this.#unread.length) this.#read();
+    if (this.#unreadBytes + slice.length > limits.foldGulpBytes) this.#read();
+    const bytes = this.#unreadBytes + slice.length;
+    if (bytes > this.#unread.length) {
+      const grown = new Uint8Array(Math.min(limits.foldGulpBytes, Math.max(leastUnread, 2 * bytes)));
+      grown.set(this.#unread.subarray(0, this.#unreadBytes));
+      this.#unread = grown;
+    }
     this.#unread.set(slice, this.#unreadBytes);
-    this.#unreadBytes += slice.length;
+    this.#unreadBytes = bytes;
   }
 
   #passEvents(slice: Uint8Array): Passage {
@@ -156,7 +163,7 @@ export class StreamGate {
   }
 
   #read(): void {
-    if (!this.#unread || this.#unreadBytes === 0) return;
+    if (this.#unreadBytes === 0) return;
     const text = this.#decoder.decode(this.#unread.subarray(0, this.#unreadBytes));
     this.#unreadBytes = 0;
     this.#readText(text);

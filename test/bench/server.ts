@@ -10,11 +10,14 @@ import { type LocalDatabase, openRuntime } from "../../src/local/runtime.ts";
 import { makeKeys } from "../../src/local/seed.ts";
 import { workerdPid } from "./cpu.ts";
 import type { Door } from "./load.ts";
-import { passThrough, withoutWrites } from "./workers.ts";
+import { passThrough, pump, withoutWrites } from "./workers.ts";
 
 export interface BenchServer extends AsyncDisposable {
-  /** Where calls go: straight to the upstream, through the bare Worker, through weir, through weir that writes nothing. */
-  doors: Record<"direct" | "bare" | "weir" | "unwritten", Door>;
+  /**
+   * Where calls go: straight to the upstream, through the bare Worker, through one that only pumps, through weir, through
+   * weir that writes nothing.
+   */
+  doors: Record<"direct" | "bare" | "pump" | "weir" | "unwritten", Door>;
   url: string;
   secretKey: string;
   database: LocalDatabase;
@@ -32,7 +35,7 @@ export async function startBenchServer(upstreamUrl: string, signal: AbortSignal)
   const worker = await buildWorker(buildDir, signal);
   const ENCRYPTION_KEY = randomBytes(32).toString("base64");
   const bindings = { UPSTREAM_BASE_URL: upstreamUrl, UPSTREAM_API_KEY: "bench", ENCRYPTION_KEY };
-  const beside = [passThrough(upstreamUrl), withoutWrites(worker.code, bindings)];
+  const beside = [passThrough(upstreamUrl), pump(upstreamUrl), withoutWrites(worker.code, bindings)];
   const log = (line: string) => console.error(line);
   const runtime = undo.use(await openRuntime({ worker, beside, stateDir, port: 0, bindings, log, signal }));
   await migrate(runtime.database);
@@ -42,6 +45,7 @@ export async function startBenchServer(upstreamUrl: string, signal: AbortSignal)
   const doors = {
     direct: door(upstreamUrl.slice(0, -"/v1".length)),
     bare: door(await runtime.urlOf("bare")),
+    pump: door(await runtime.urlOf("pump")),
     weir: door(runtime.url),
     unwritten: door(await runtime.urlOf("unwritten")),
   };

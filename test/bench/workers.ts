@@ -2,17 +2,34 @@ import type { WorkerBeside } from "../../src/local/runtime.ts";
 
 /** The yardstick: what a Worker costs that only returns the upstream's body. */
 export function passThrough(upstreamUrl: string): WorkerBeside {
+  return besides("bare", upstreamUrl, "return new Response(upstream.body, upstream);");
+}
+
+/** The least that a Worker can do which is to see each chunk before the client does: it reads one and writes it. */
+export function pump(upstreamUrl: string): WorkerBeside {
+  return besides(
+    "pump",
+    upstreamUrl,
+    `const { readable, writable } = new IdentityTransformStream();
+    const relay = async () => {
+      const reader = upstream.body.getReader();
+      const writer = writable.getWriter();
+      for (let next = await reader.read(); !next.done; next = await reader.read()) await writer.write(next.value);
+      await writer.close();
+    };
+    context.waitUntil(relay());
+    return new Response(readable, upstream);`,
+  );
+}
+
+function besides(name: string, upstreamUrl: string, answer: string): WorkerBeside {
   const code = `export default {
-  async fetch(request, env) {
+  async fetch(request, env, context) {
     const upstream = await fetch(env.UPSTREAM_URL, request);
-    return new Response(upstream.body, { status: upstream.status, headers: upstream.headers });
+    ${answer}
   },
 };`;
-  return {
-    name: "bare",
-    modules: { "bare.mjs": code },
-    bindings: { UPSTREAM_URL: `${upstreamUrl}/chat/completions` },
-  };
+  return { name, modules: { [`${name}.mjs`]: code }, bindings: { UPSTREAM_URL: `${upstreamUrl}/chat/completions` } };
 }
 
 /**

@@ -8,16 +8,16 @@ export type ByteReader = { read: () => Promise<ReadResult>; cancel: () => Promis
 
 /** The stream's reader: one that gathers bursts where the runtime's own streams allow it. Locks the stream. */
 export function byteReader(stream: ReadableStream<Uint8Array>): ByteReader {
-  return isNative(stream) ? new BurstReader(stream) : stream.getReader();
+  const reader = byobReader(stream);
+  return reader ? new BurstReader(stream, reader) : stream.getReader();
 }
 
 /** Only a stream of bytes can be asked for so many of them at least. */
-function isNative(stream: ReadableStream<Uint8Array>): boolean {
+function byobReader(stream: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | null {
   try {
-    stream.getReader({ mode: "byob" }).releaseLock();
-    return true;
+    return stream.getReader({ mode: "byob" });
   } catch {
-    return false;
+    return null;
   }
 }
 
@@ -64,9 +64,9 @@ class BurstReader implements ByteReader {
   #room: ArrayBuffer | null = null;
   #spareRoom: ArrayBuffer | null = null;
 
-  constructor(stream: ReadableStream<Uint8Array>) {
+  constructor(stream: ReadableStream<Uint8Array>, reader: ReadableStreamBYOBReader) {
     this.#current = stream;
-    this.#reader = stream.getReader({ mode: "byob" });
+    this.#reader = reader;
   }
 
   read(): Promise<ReadResult> {

@@ -16,7 +16,20 @@ export type IdPrefix =
   | "req"
   | "bat";
 
-const ulid = monotonicFactory();
+/** Random bytes for ids, taken from the platform many at a time: each time costs more than the bytes. */
+const chance = new Uint8Array(256);
+let chanceUsed = chance.length;
+
+/** From 0 to below 1, as evenly as 256 steps are; the alphabet of ids has 32 letters. */
+function random(): number {
+  if (chanceUsed === chance.length) {
+    crypto.getRandomValues(chance);
+    chanceUsed = 0;
+  }
+  return (chance[chanceUsed++] as number) / 256;
+}
+
+const ulid = monotonicFactory(random);
 
 /** Crockford's base 32, as in a ULID, lower case. */
 const digits = "0123456789abcdefghjkmnpqrstvwxyz";

@@ -81,10 +81,15 @@ export function splitEvents(slice: Uint8Array): Uint8Array[] {
   return events;
 }
 
+let found: string[] = [];
+/** One for all: making a parser costs more than most texts take to be parsed. */
+const parser = createParser({ onEvent: (event) => found.push(event.data) });
+
 /** The `data` of each event of a text that ends at a boundary; comments and empty events are none. */
 export function eventData(text: string): string[] {
   const data: string[] = [];
-  const parser = createParser({ onEvent: (event) => data.push(event.data) });
+  found = data;
   parser.feed(text);
+  parser.reset();
   return data;
 }

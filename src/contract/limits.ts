@@ -179,11 +179,12 @@ export const limits = {
   batchSliceJobs: 40,
   /** A batch whose Worker ended right after writing it is started so long after, ms; a query of D1 may take 30 s. */
   batchArmMs: 60_000,
-  /** Step in which a job looks at its timers and at what has arrived, ms; also the shortest pause between two deltas. */
-  jobTickMs: 50,
-  /** Told after a tick at so many chunks, else after so long, ms: each is a row, and one a tick were 26 for 100, not 20. */
-  jobDeltaChunks: 10,
-  jobDeltaMs: 60,
+  /** Step in which a job looks at its timers, ms. */
+  jobTickMs: 250,
+  /** Between two deltas, ms, as each is a row; more by so many times what a timer is late, to a bound. */
+  jobDeltaMs: 75,
+  jobLateFactor: 8,
+  maxJobDeltaMs: 1_000,
   /** One delta, UTF-16 units: JSON takes up to 6 bytes for one, and a row of an object holds 2 MB. */
   maxDeltaChars: 256 * 1024,
   /** Parsed answer that goes with a job's last event, bytes of JSON: it shares a row of 2 MB with the run. */

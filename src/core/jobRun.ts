@@ -45,7 +45,7 @@ export type RoundFacts = Omit<RunFacts, "answer"> & {
 
 /**
  * One round of a job: calls upstreams by the policy of a relay until one answers, and reads its stream to the end. What
- * arrives is told in pieces of `limits.jobDeltaChunks` chunks or `limits.jobDeltaMs`, and is not kept: a round whose
+ * arrives is told in pieces, `limits.jobDeltaMs` apart or more where the runtime is behind, and is not kept: a round whose
  * answer cannot be told whole has failed. Resolves with how it ended; never rejects.
  */
 export function runJob(ports: JobRunPorts, round: JobRound): Promise<RoundFacts> {
@@ -69,6 +69,11 @@ class RoundUnderWay {
   /** Chunks that have arrived since the last piece was told, and when that was. */
   #untold = 0;
   #toldMs = 0;
+  /** Tells what has arrived when it is time, and when that is. */
+  #telling: ReturnType<typeof setTimeout> | null = null;
+  #dueMs = 0;
+  /** Between two pieces: longer where the runtime has more to do than it can, as each piece is more to do. */
+  #pauseMs: number = limits.jobDeltaMs;
   /** What the answer has given up and is not on record yet. */
   readonly #untoldParts: AnswerDelta[] = [];
   #moved = false;
@@ -97,6 +102,7 @@ class RoundUnderWay {
       return error.code === "cancelled" ? this.#facts("cancelled", null) : this.#facts("failed", error);
     } finally {
       clearInterval(ticker);
+      if (this.#telling !== null) clearTimeout(this.#telling);
     }
   }
 
@@ -174,15 +180,24 @@ class RoundUnderWay {
     this.#untold++;
     // The first token is told at once: somebody waits for it.
     if (this.#toldMs === 0 && this.#firstTokenMs !== null) this.#tryToTell();
+    else if (this.#telling === null) {
+      const now = this.#elapsedMs();
+      this.#dueMs = Math.max(now, this.#toldMs + this.#pauseMs);
+      this.#telling = setTimeout(() => this.#tellInTime(), this.#dueMs - now);
+    }
+  }
+
+  #tellInTime(): void {
+    this.#telling = null;
+    const lateMs = this.#elapsedMs() - this.#dueMs;
+    this.#pauseMs = Math.min(limits.jobDeltaMs + limits.jobLateFactor * lateMs, limits.maxJobDeltaMs);
+    if (this.#untold > 0) this.#tryToTell();
   }
 
   #tick(): void {
     const now = this.#elapsedMs();
     if (this.#moved) this.#readMs = now;
     this.#moved = false;
-    const sinceMs = now - this.#toldMs;
-    const enough = this.#untold >= limits.jobDeltaChunks || sinceMs >= limits.jobDeltaMs;
-    if (this.#untold > 0 && sinceMs >= limits.jobTickMs && enough) this.#tryToTell();
     if (!this.#abort.signal.aborted) this.#checkTimers(now);
   }
 
@@ -204,9 +219,11 @@ class RoundUnderWay {
     if (!this.#stream) return;
     if (this.#untold > 0) {
       this.#untold = 0;
-      this.#toldMs = Math.max(1, this.#elapsedMs());
       const delta = this.#cursor.advance(this.#stream.gate.settle());
-      if (delta) this.#untoldParts.push(...deltaParts(delta));
+      if (delta) {
+        this.#toldMs = Math.max(1, this.#elapsedMs());
+        this.#untoldParts.push(...deltaParts(delta));
+      }
     }
     for (let part = this.#untoldParts[0]; part; part = this.#untoldParts[0]) {
       this.#ports.tell(part);

@@ -1,5 +1,5 @@
 import { limits } from "../contract/limits.ts";
-import type { Channel } from "./relay.ts";
+import type { Channel } from "./channel.ts";
 
 type ReadResult = ReadableStreamReadResult<Uint8Array>;
 

@@ -182,14 +182,17 @@ class RoundUnderWay {
     if (this.#toldMs === 0 && this.#firstTokenMs !== null) this.#tryToTell();
     else if (this.#telling === null) {
       const now = this.#elapsedMs();
-      this.#dueMs = Math.max(now, this.#toldMs + this.#pauseMs);
-      this.#telling = setTimeout(() => this.#tellInTime(), this.#dueMs - now);
+      const sinceMs = Math.max(0, now - this.#toldMs);
+      const waitMs = Math.max(0, this.#pauseMs - sinceMs);
+      this.#dueMs = now + waitMs;
+      this.#telling = setTimeout(() => this.#tellInTime(), waitMs);
     }
   }
 
   #tellInTime(): void {
     this.#telling = null;
-    const lateMs = this.#elapsedMs() - this.#dueMs;
+    // The clock may step back.
+    const lateMs = Math.max(0, this.#elapsedMs() - this.#dueMs);
     this.#pauseMs = Math.min(limits.jobDeltaMs + limits.jobLateFactor * lateMs, limits.maxJobDeltaMs);
     if (this.#untold > 0) this.#tryToTell();
   }

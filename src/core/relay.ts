@@ -1,4 +1,5 @@
 import { limits } from "../contract/limits.ts";
+import type { Channel } from "./channel.ts";
 import { AppError, errorEnvelope } from "./errors.ts";
 import type { OpenedStream } from "./openStream.ts";
 
@@ -11,9 +12,6 @@ export type Timeouts = {
   /** How long the response status waits for the first event. */
   firstEventHoldMs: number;
 };
-
-/** A pipe whose writes wait for the reader. */
-export type Channel = { readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> };
 
 export type RelayOptions = {
   channel: Channel;

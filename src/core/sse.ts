@@ -87,9 +87,9 @@ const parser = createParser({ onEvent: (event) => found.push(event.data) });
 
 /** The `data` of each event of a text that ends at a boundary; comments and empty events are none. */
 export function eventData(text: string): string[] {
-  const data: string[] = [];
-  found = data;
   parser.feed(text);
   parser.reset();
+  const data = found;
+  found = [];
   return data;
 }

@@ -14,7 +14,7 @@ import type { TemplateUseCases } from "./templates.ts";
 import type { TriggerUseCases } from "./triggers.ts";
 import type { UpstreamUseCases } from "./upstreamUseCases.ts";
 
-/** Everything a door can ask for; `api/context.ts` binds it to storage and upstreams once per request. */
+/** Everything a door can ask for; `api/useCases.ts` binds it to storage and upstreams for each request. */
 export interface UseCases {
   templates: TemplateUseCases;
   completions: AdmittedCompletions;

@@ -18,7 +18,11 @@ afterEach(() => {
 });
 
 /** Plays a stream of so many chunks, and resolves with the deltas and when each was told, ms after the first. */
-async function play(chunks: number, lateMs: number): Promise<{ delta: AnswerDelta; atMs: number }[]> {
+async function play(
+  chunks: number,
+  lateMs: number,
+  stepBack?: { at: number; ms: number },
+): Promise<{ delta: AnswerDelta; atMs: number }[]> {
   const told: { delta: AnswerDelta; atMs: number }[] = [];
   const upstream = new TransformStream<Uint8Array, Uint8Array>();
   const route = {
@@ -57,6 +61,7 @@ async function play(chunks: number, lateMs: number): Promise<{ delta: AnswerDelt
     await send({ delta: { content: `${at} ` }, finish_reason: null });
     // A timer of a busy runtime goes off when its time is over by this much.
     nowMs += everyMs + lateMs;
+    if (at === stepBack?.at) nowMs -= stepBack.ms;
     await vi.advanceTimersByTimeAsync(everyMs);
   }
   await send({ delta: {}, finish_reason: "stop" });
@@ -85,4 +90,10 @@ it("tells more at a time where the runtime is behind", async () => {
   expect(chunks.length).toBeGreaterThan(0);
   expect(Math.min(...chunks)).toBeGreaterThan(2 * usual);
   expect(Math.max(...chunks)).toBeLessThanOrEqual(limits.maxJobDeltaMs / everyMs + 1);
+});
+
+it("goes on telling when the clock steps back", async () => {
+  const told = await play(400, 0, { at: 200, ms: 1_500 });
+  const chunks = told.slice(1, -1).map(({ delta }) => (delta.content ?? "").trim().split(" ").length);
+  expect(Math.max(...chunks)).toBeLessThanOrEqual((2 * limits.jobDeltaMs) / everyMs);
 });

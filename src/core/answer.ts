@@ -54,6 +54,11 @@ export class Answer {
     }
   }
 
+  /** Adds to the content of a choice that has one, as UTF-8 of whole characters. */
+  addContent(index: number, utf8: Uint8Array): void {
+    this.#choices.get(index)?.content?.appendUtf8(utf8);
+  }
+
   /** How much text is kept, bytes, about. */
   get size(): number {
     let size = 0;

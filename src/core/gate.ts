@@ -1,10 +1,11 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import type { Price } from "../contract/models.ts";
-import { Answer } from "./answer.ts";
+import type { Answer } from "./answer.ts";
+import { AnswerReader } from "./answerReader.ts";
 import { concatBytes } from "./boundedBody.ts";
 import { AppError } from "./errors.ts";
-import { isObject } from "./json.ts";
+import { isObject, parsedJson } from "./json.ts";
 import { marksOf } from "./sliceMarks.ts";
 import { EventSplitter, eventData, splitEvents } from "./sse.ts";
 import { bodyError, errorIn } from "./upstreamErrors.ts";
@@ -25,8 +26,6 @@ export type GateOptions = {
 export type Passage = { bytes: Uint8Array; end?: "done" | AppError };
 
 const nothing = new Uint8Array(0);
-/** Bytes: most answers are short. */
-const leastUnread = 4 * 1024;
 const doneEvent = new TextEncoder().encode("data: [DONE]\n\n");
 const blankLine = new TextEncoder().encode("\n\n");
 
@@ -34,32 +33,33 @@ const blankLine = new TextEncoder().encode("\n\n");
 const errorEvent = /(?:^|[\r\n])event: ?error\s*(?:[\r\n]|$)/;
 
 /**
- * Decides what of an upstream's stream reaches the client, and reads the answer on the way. Ordinary slices pass as
- * the very bytes that came; they are parsed later, in gulps, because parsing each event costs more than relaying it.
- * Looked at one by one: `[DONE]`, errors, usage, and everything until the first token (its time is on record).
+ * Decides what of an upstream's stream reaches the client, and has the answer read on the way. Ordinary slices pass as
+ * the very bytes that came. Looked at one by one: `[DONE]`, errors and usage.
  */
 export class StreamGate {
-  readonly answer: Answer;
-  /** Called once, when the first token passes. */
-  onFirstToken: () => void = () => {};
   readonly #options: GateOptions;
   readonly #splitter = new EventSplitter();
   readonly #decoder = new TextDecoder();
-  /** What has passed unread: whole events, copied out of the chunks so that these can go. */
-  #unread: Uint8Array = nothing;
-  #unreadBytes = 0;
-  #begun = false;
+  readonly #reader: AnswerReader;
   #bytes = 0;
-  #sawEvent = false;
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.answer = new Answer(options.maxTextBytes);
+    this.#reader = new AnswerReader(options.maxTextBytes);
+  }
+
+  get answer(): Answer {
+    return this.#reader.answer;
+  }
+
+  /** Called once, when the first token passes. */
+  set onFirstToken(told: () => void) {
+    this.#reader.onFirstToken = told;
   }
 
   /** Whether an event that is no error has been seen: from then on there is something to answer with. */
   get sawEvent(): boolean {
-    return this.#sawEvent;
+    return this.#reader.sawEvent;
   }
 
   /** Takes bytes as they come; the passage ends between two events. */
@@ -77,60 +77,39 @@ export class StreamGate {
     // Some upstreams leave out the last blank line; half an event is not one.
     const last = text === "" ? { bytes: nothing } : this.#lastSlice(rest, text);
     if (last.end) return last;
-    this.#read();
+    this.#reader.settle();
     if (this.answer.complete) return { bytes: concatBytes([last.bytes, doneEvent]), end: "done" };
-    const message = this.#sawEvent ? "The upstream's stream ended early." : "The upstream sent an empty stream.";
+    const message = this.sawEvent ? "The upstream's stream ended early." : "The upstream sent an empty stream.";
     return { bytes: last.bytes, end: new AppError("upstream_error", message) };
   }
 
   /** Reads what has passed unread; call before looking at `answer`. */
   settle(): Answer {
-    this.#read();
+    this.#reader.settle();
     return this.answer;
   }
 
   #lastSlice(rest: Uint8Array, text: string): Passage {
     const data = eventData(`${text}\n\n`);
-    const whole = data.length > 0 && data.every((item) => item === "[DONE]" || parse(item) !== undefined);
+    const whole = data.length > 0 && data.every((item) => item === "[DONE]" || parsedJson(item) !== undefined);
     return whole ? this.#passSlice(concatBytes([rest, blankLine])) : { bytes: nothing };
   }
 
   #passSlice(slice: Uint8Array): Passage {
-    const marks = marksOf(slice);
-    if (marks.worthALook) return this.#passEvents(slice);
-    if (this.#begun && !marks.moreThanContent && this.#hasAll()) return { bytes: slice };
-    if (this.#begun && slice.length <= limits.foldGulpBytes) this.#leaveUnread(slice);
-    else {
-      this.#read();
-      this.#readText(this.#decoder.decode(slice));
-    }
+    const taken = this.#reader.takeAlike(slice);
+    if (taken === slice.length) return { bytes: slice };
+    const rest = slice.subarray(taken);
+    const marks = marksOf(rest);
+    if (marks.worthALook) return this.#passEvents(slice, taken);
+    this.#reader.take(rest, marks);
     return { bytes: slice };
   }
 
-  /** Whether more content would change nothing of what is kept: most of a very long answer is never read. */
-  #hasAll(): boolean {
-    if (!this.answer.contentIsFull) return false;
-    this.#read();
-    this.#unread = nothing;
-    return true;
-  }
-
-  #leaveUnread(slice: Uint8Array): void {
-    if (this.#unreadBytes + slice.length > limits.foldGulpBytes) this.#read();
-    const bytes = this.#unreadBytes + slice.length;
-    if (bytes > this.#unread.length) {
-      const grown = new Uint8Array(Math.min(limits.foldGulpBytes, Math.max(leastUnread, 2 * bytes)));
-      grown.set(this.#unread.subarray(0, this.#unreadBytes));
-      this.#unread = grown;
-    }
-    this.#unread.set(slice, this.#unreadBytes);
-    this.#unreadBytes = bytes;
-  }
-
-  #passEvents(slice: Uint8Array): Passage {
-    this.#read();
-    const passed: Uint8Array[] = [];
-    for (const event of splitEvents(slice)) {
+  /** Looks at each event of a slice from a place on. */
+  #passEvents(slice: Uint8Array, from: number): Passage {
+    this.#reader.beginEvents();
+    const passed: Uint8Array[] = from > 0 ? [slice.subarray(0, from)] : [];
+    for (const event of splitEvents(slice.subarray(from))) {
       const text = this.#decoder.decode(event);
       const [data] = eventData(text);
       if (data?.trim() === "[DONE]") return this.#passDone(passed, event);
@@ -162,38 +141,10 @@ export class StreamGate {
     };
   }
 
-  #read(): void {
-    if (this.#unreadBytes === 0) return;
-    const text = this.#decoder.decode(this.#unread.subarray(0, this.#unreadBytes));
-    this.#unreadBytes = 0;
-    this.#readText(text);
-  }
-
-  #readText(text: string): void {
-    for (const data of eventData(text)) this.#take(data);
-  }
-
-  #takeNamed(event: string, data: string): Record<string, unknown> | undefined {
-    if (!errorEvent.test(event)) return this.#take(data);
-    const body = parse(data);
+  #takeNamed(event: string, data: string): JsonObject | undefined {
+    if (!errorEvent.test(event)) return this.#reader.takeData(data);
+    const body = parsedJson(data);
     return isObject(body) && isErrorBody(body) ? body : { error: isObject(body) ? body : data };
-  }
-
-  #take(data: string): Record<string, unknown> | undefined {
-    const body = parse(data);
-    if (!isObject(body)) {
-      this.#sawEvent = true;
-      this.answer.malformed = true;
-      return undefined;
-    }
-    if (isErrorBody(body)) return body;
-    this.#sawEvent = true;
-    this.answer.add(body);
-    if (!this.#begun && this.answer.begun) {
-      this.#begun = true;
-      this.onFirstToken();
-    }
-    return body;
   }
 }
 
@@ -210,12 +161,4 @@ function isErrorBody(body: Record<string, unknown>): boolean {
 
 function isUsageOnly(body: Record<string, unknown>): boolean {
   return isObject(body["usage"]) && Array.isArray(body["choices"]) && body["choices"].length === 0;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

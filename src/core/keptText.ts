@@ -40,6 +40,19 @@ export class KeptText {
     }
   }
 
+  /** The same for UTF-8 of whole characters, which is kept as it is. */
+  appendUtf8(piece: Uint8Array): void {
+    if (this.isEmpty || this.#single || this.#half || piece.length > leastBlockBytes) {
+      this.append(decoder.decode(piece));
+      return;
+    }
+    if (this.isFull) return;
+    if (piece.length > this.#last.length - this.#used) this.#nextBlock();
+    this.#last.set(piece, this.#used);
+    this.#used += piece.length;
+    this.#bytes += piece.length;
+  }
+
   /** UTF-8 bytes that are kept; of a text that came in one piece its length. */
   get size(): number {
     return this.#single.length + this.#bytes;

@@ -27,11 +27,39 @@ describe("a kept text", () => {
     expect(kept(pieces)).toBe(pieces.join(""));
   });
 
+  it("is the same whether its pieces come as text or as bytes, over many blocks", () => {
+    const piece = fc.record({
+      text: fc.string({ unit: fc.constantFrom("a", "水", "🌊", "\ud83c", "\udf0a"), maxLength: 8 }),
+      times: fc.constantFrom(1, 1, 1, 500, 3_000),
+      asBytes: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const text = new KeptText(Number.POSITIVE_INFINITY);
+        const whole: string[] = [];
+        for (const { text: each, times, asBytes } of pieces)
+          for (let at = 0; at < times; at++) {
+            if (asBytes) text.appendUtf8(new TextEncoder().encode(each.toWellFormed()));
+            else text.append(each);
+            whole.push(asBytes ? each.toWellFormed() : each);
+          }
+        expect(text.toString().toWellFormed() === whole.join("").toWellFormed()).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
   it("drops what comes after as much as can be stored, but keeps a single piece as it is", () => {
     const piece = "x".repeat(limits.maxStoredAnswerBytes - 1);
     expect(kept([piece, "abc", "dropped"])).toBe(`${piece}abc`);
     const huge = `${"y".repeat(2 * limits.maxStoredAnswerBytes)}\ud800`;
     expect(kept([huge])).toBe(huge);
+  });
+
+  it("drops bytes that come after as much as can be stored", () => {
+    const text = new KeptText(10);
+    for (const piece of ["first ", "水坝", "dropped"]) text.appendUtf8(new TextEncoder().encode(piece));
+    expect([`${text}`, text.size]).toEqual(["first 水坝", 12]);
   });
 
   it("keeps nothing of what has been taken, and goes on from there", () => {

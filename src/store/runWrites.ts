@@ -8,7 +8,7 @@ import { countUsage } from "./runStats.ts";
 import { runContents, runs } from "./schema.ts";
 
 type Statements = Record<
-  "open" | "submit" | "receive" | "settle" | "contents" | "search" | "usage" | "budgets",
+  "open" | "submit" | "receive" | "settle" | "contents" | "longContents" | "search" | "usage" | "budgets",
   string
 >;
 
@@ -16,7 +16,7 @@ let known: Statements | null = null;
 
 /**
  * The statements that write runs, as text: the same for every run, so that Drizzle builds them once per isolate. All
- * but `contents` take any number of runs, as one JSON array.
+ * but `longContents` take any number of runs, as one JSON array: each statement costs D1 as much as several rows do.
  *
  * `settle` decides who settles a run: it leaves the mark of its batch, `settled_by`, where the run was live or not
  * there yet, and returns the ids of these. What follows it in the batch takes effect only for runs that bear the mark.
@@ -36,11 +36,16 @@ export function runStatements(db: Database): Statements {
         .returning({ id: runs.id }),
     ),
     contents: textOf(
+      db
+        .insert(runContents)
+        .select(
+          sql`SELECT runs.seq, runs.project_id, item -> 'request', item -> 'answer', item ->> 'cut', ${expiresAt} ${settledNow}`,
+        ),
+    ),
+    longContents: textOf(
       db.insert(runContents).select(sql`
         SELECT seq, project_id, ${sql.placeholder("request")}, ${sql.placeholder("answer")}, ${sql.placeholder("cut")},
-          (SELECT runs.created_at + coalesce(runs.total_ms, 0) + retention_days * 86400000
-            FROM projects WHERE projects.id = runs.project_id)
-        FROM runs WHERE id = ${sql.placeholder("id")} AND settled_by = ${sql.placeholder("mark")}`),
+          ${expiresAt} FROM runs WHERE id = ${sql.placeholder("id")} AND settled_by = ${sql.placeholder("mark")}`),
     ),
     search: textOf(db.insert(runSearch).select(sql`SELECT runs.seq, item ->> 'facets', item ->> 'text' ${settledNow}`)),
     usage: textOf(countUsage(db, settledNow)),
@@ -52,6 +57,10 @@ export function runStatements(db: Database): Statements {
 /** The runs of a JSON array of `{id, mark, …}` that bear their mark. */
 const settledNow = sql`FROM (SELECT value AS item FROM json_each(${sql.placeholder("items")}))
   JOIN runs ON runs.id = item ->> 'id' AND runs.settled_by = item ->> 'mark' WHERE true`;
+
+/** When a run's contents are no longer kept, epoch ms; null where they are kept forever. */
+const expiresAt = sql`(SELECT runs.created_at + coalesce(runs.total_ms, 0) + retention_days * 86400000
+  FROM projects WHERE projects.id = runs.project_id)`;
 
 /** No job of the project has the idempotency key; null is nobody's. */
 const keyIsFree = sql`NOT EXISTS (

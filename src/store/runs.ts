@@ -1,4 +1,5 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
+import { limits } from "../contract/limits.ts";
 import type { OpenRun, RunOutcome, RunStart, SettleRun } from "../core/runRecord.ts";
 import type { DeleteRun, FindRun, RateRun } from "../core/runs.ts";
 import type { Database } from "./db.ts";
@@ -88,12 +89,15 @@ async function settleRuns(db: Database, group: readonly Settling[]): Promise<boo
   );
   const items = jsonArray(settled.map(({ start: { id, quotaIds } }) => JSON.stringify({ id, mark, quotaIds })));
   const documents = settled.map(({ start, search }) => `{"id":"${start.id}","mark":${mark},${search.slice(1)}`);
+  const contents = settled.flatMap(({ start: { id }, contents }) => (contents ? { id, ...contents } : []));
+  const [short, long] = [contents.filter((item) => !isLong(item)), contents.filter(isLong)];
   const [result] = await db.$client.batch<{ id: string }>([
     statement(statements.settle, jsonArray(rows)),
-    ...settled.flatMap(({ start, contents }) =>
-      contents
-        ? statement(statements.contents, contents.request, contents.answer, contents.cut ? 1 : 0, start.id, mark)
-        : [],
+    ...(short.length > 0
+      ? [statement(statements.contents, jsonArray(short.map((item) => contentsJson(item, mark))))]
+      : []),
+    ...long.map(({ id, request, answer, cut }) =>
+      statement(statements.longContents, request, answer, cut ? 1 : 0, id, mark),
     ),
     statement(statements.search, jsonArray(documents)),
     statement(statements.usage, items),
@@ -101,6 +105,15 @@ async function settleRuns(db: Database, group: readonly Settling[]): Promise<boo
   ]);
   const ids = new Set(result?.results.map(({ id }) => id));
   return group.map((run) => settled.includes(run) && ids.has(run.start.id));
+}
+
+/** What D1 would have to read through as a part of one text. */
+function isLong({ request, answer }: PackedContents): boolean {
+  return request.length + answer.length > limits.longAnswerBytes;
+}
+
+function contentsJson({ id, request, answer, cut }: PackedContents & { id: string }, mark: number): string {
+  return `{"id":"${id}","mark":${mark},"cut":${cut ? 1 : 0},"request":${request},"answer":${answer}}`;
 }
 
 const jsonArray = (items: readonly string[]) => `[${items.join()}]`;

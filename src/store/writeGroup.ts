@@ -26,6 +26,13 @@ type Waiting<Item, Result> = {
 export function grouped<Item, Result>({ write, weigh }: GroupOptions<Item, Result>): (item: Item) => Promise<Result> {
   const queue: Waiting<Item, Result>[] = [];
   let flight: Promise<void> | null = null;
+  /** Ends the gathering. */
+  let full: PromiseWithResolvers<void> | null = null;
+
+  function isFull(): boolean {
+    const bytes = queue.reduce((total, waiting) => total + waiting.bytes, 0);
+    return queue.length >= limits.maxWriteGroup || bytes >= limits.maxWriteGroupBytes;
+  }
 
   function take(): Waiting<Item, Result>[] {
     let bytes = 0;
@@ -46,9 +53,14 @@ export function grouped<Item, Result>({ write, weigh }: GroupOptions<Item, Resul
     }
   }
 
-  /** Gathers a while, as nobody waits for the log, then writes what is there. */
+  /** Gathers a while, as nobody waits for the log, or until there is a whole group, then writes what is there. */
   async function gathered(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, limits.writeGatherMs));
+    const own = Promise.withResolvers<void>();
+    const timer = setTimeout(own.resolve, limits.writeGatherMs);
+    full = own;
+    if (isFull()) own.resolve();
+    await own.promise;
+    clearTimeout(timer);
     await settle(take());
   }
 
@@ -98,6 +110,7 @@ export function grouped<Item, Result>({ write, weigh }: GroupOptions<Item, Resul
     const outcome = Promise.withResolvers<Result>();
     const waiting = { item, bytes: weigh(item), outcome, turn: Promise.withResolvers<void>() };
     queue.push(waiting);
+    if (isFull()) full?.resolve();
     return await board(waiting);
   };
 }

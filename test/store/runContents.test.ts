@@ -103,3 +103,32 @@ describe("stored contents", () => {
     expect(found?.contents?.content).toMatch(/^(天气){120000,}天?$/);
   });
 });
+
+describe("contents of runs that are written together", () => {
+  it("are each run's own, to the last character, long or short", async () => {
+    const settle = settleRun(database(env.DB));
+    const find = findRun(database(env.DB));
+    const projectId = newId("prj");
+    const request = fc.object({ maxDepth: 3, withBigInt: false, withUndefined: false } as fc.ObjectConstraints);
+    const text = fc.string({ unit: fc.constantFrom("a", "水", "🌊", '"', "\\", "\n", "\u2028", "\ud800", "'", "]}") });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ request, text, long: fc.boolean() }), { minLength: 1, maxLength: 6 }),
+        async (runs) => {
+          const settled = runs.map(({ request, text, long }) => ({
+            start: aStart({ projectId }),
+            contents: someContents({
+              request: JSON.parse(JSON.stringify(request)),
+              content: long ? text + "x".repeat(limits.longAnswerBytes) : text,
+              variables: { text },
+            }),
+          }));
+          await Promise.all(settled.map(({ start, contents }) => settle(start, anOutcome(), contents)));
+          for (const { start, contents } of settled)
+            expect((await find(projectId, start.id))?.contents).toEqual({ ...contents, cut: false });
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
+});

@@ -77,6 +77,33 @@ describe("a newcomer that arrives as a flight lands", () => {
   });
 });
 
+describe("on a clock that stands still", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("a whole group does not wait for more, in number or in bytes; less than one does", async () => {
+    const database = aDatabase();
+    const writes = Array.from({ length: limits.maxWriteGroup - 1 }, (_, at) => database.write(`${at}`));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(database.flights).toEqual([]);
+    writes.push(database.write("last"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(database.flights).toHaveLength(1);
+    // What is there when a flight lands and is enough for another one follows at once.
+    const large = "x".repeat(limits.maxWriteGroupBytes / 2);
+    writes.push(database.write(large), database.write(large));
+    database.flights[0]?.land();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(database.flights[1]?.items).toEqual([large, large]);
+    database.flights[1]?.land();
+    await Promise.all(writes);
+  });
+});
+
 describe("a flight whose sender died", () => {
   beforeEach(() => {
     vi.useFakeTimers();

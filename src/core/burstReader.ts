@@ -79,13 +79,17 @@ class BurstReader implements ByteReader {
     await Promise.all(parts.map((part) => part.cancel()));
   }
 
-  async #readChunk(): Promise<ReadResult> {
-    const got = await this.#reader.read(this.#takeRoom());
+  /** No function of its own to resume for each chunk: that costs a fifth of what the chunk costs in JavaScript. */
+  #readChunk(): Promise<ReadResult> {
+    return this.#reader.read(this.#takeRoom()).then(this.#tookChunk);
+  }
+
+  readonly #tookChunk = (got: ReadResult): ReadResult => {
     if (got.done) return { done: true, value: undefined };
     this.#room = got.value.buffer as ArrayBuffer;
     if (this.#isBurst()) this.#part();
     return got;
-  }
+  };
 
   #isBurst(): boolean {
     const now = Date.now();

@@ -3,13 +3,16 @@ import { alternate, type Bench, cpuPerCall, type Round, ratios } from "../rounds
 import { startBenchServer } from "../server.ts";
 
 const streams = 100;
+/** As many as leave the processor time to spare: where it has none, a latency is the length of a queue. */
+const fewStreams = 20;
 const names = ["direct", "bare", "pump", "weir", "unwritten"] as const;
 /** What its writes cost has been seen by then. */
 const crowd = ["direct", "bare", "pump", "weir"] as const;
+const beside = ["bare", "pump", "weir"] as const;
 type Results = Record<(typeof names)[number], Round[]>;
 type Times = Partial<Results>;
 
-/** Streams as models send them: 100 chunks, 10 ms apart, 100 at once, and again with the streams coming one by one. */
+/** Streams as models send them: 100 chunks, 10 ms apart, 100 at once, again with the streams coming one by one, and few at a time. */
 export async function paced(bench: Bench): Promise<Section> {
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
   const plan = { model: "paced-100x10", stream: true, clients: streams, calls: streams };
@@ -19,6 +22,11 @@ export async function paced(bench: Bench): Promise<Section> {
   // Their starts are spread over the length of one, so that a stream meets others under way, not a queue of starts.
   const some = { names: bench.short ? (["bare", "weir"] as const) : crowd, rounds: bench.short ? 1 : 2 };
   const spread = await alternate(bench, { server, ...some, warm: true }, { ...plan, startEveryMs: 10 });
+  const quiet = await alternate(
+    bench,
+    { server, names: bench.short ? (["bare", "weir"] as const) : beside, rounds: bench.short ? 1 : 3, warm: true },
+    { ...plan, clients: fewStreams, calls: bench.short ? fewStreams : streams, startEveryMs: 1_000 / fewStreams },
+  );
   return {
     title: "Paced streams: 100 chunks of about 300 bytes, 10 ms apart, 100 streams at once",
     method:
@@ -32,6 +40,8 @@ export async function paced(bench: Bench): Promise<Section> {
       ...firstRows("first event, starts 10 ms apart", spread),
       ...gapRows("gap", together),
       ...gapRows("gap, starts 10 ms apart", spread),
+      ...firstRows(`first event, ${fewStreams} at once`, quiet),
+      ...gapRows(`gap, ${fewStreams} at once`, quiet),
     ],
   };
 }

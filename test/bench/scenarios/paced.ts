@@ -24,7 +24,7 @@ export async function paced(bench: Bench): Promise<Section> {
   const spread = await alternate(bench, { server, ...some, warm: true }, { ...plan, startEveryMs: 10 });
   const quiet = await alternate(
     bench,
-    { server, names: bench.short ? (["bare", "weir"] as const) : beside, rounds: bench.short ? 1 : 3, warm: true },
+    { server, names: bench.short ? (["bare", "weir"] as const) : beside, rounds: bench.short ? 1 : 2, warm: true },
     { ...plan, clients: fewStreams, calls: bench.short ? fewStreams : streams, startEveryMs: 1_000 / fewStreams },
   );
   return {

@@ -29,10 +29,10 @@ export class EventShape {
   readonly #before: Uint8Array;
   readonly #after: Uint8Array;
 
-  private constructor(choice: number, before: string, after: string) {
+  private constructor(choice: number, before: Uint8Array, after: Uint8Array) {
     this.#choice = choice;
-    this.#before = encoder.encode(before);
-    this.#after = encoder.encode(after);
+    this.#before = before;
+    this.#after = after;
   }
 
   /** The shape of an event that is a piece of one choice's content and nothing else; null for any other. */
@@ -41,12 +41,15 @@ export class EventShape {
     const [member, another] = text.matchAll(contentMember);
     if (!member || another || !text.startsWith("data:") || lineEndWithin.test(text)) return null;
     const start = member.index + member[0].length;
-    const end = start + (/^(?:[^"\\]|\\.)*/.exec(text.slice(start))?.[0].length ?? 0);
-    const [before, after] = [text.slice(0, start), text.slice(end)];
+    const before = text.slice(0, start);
+    const rest = encoder.encode(text.slice(start));
+    const end = contentEnd(rest, 0);
+    if (end < 0) return null;
+    const after = rest.slice(end);
     // Whatever stands in the marker's place stands in the same place of what is parsed.
-    const [data, more] = eventData(before + marker + after);
+    const [data, more] = eventData(before + marker + decoder.decode(after));
     const choice = data === undefined || more !== undefined ? null : markedChoice(data);
-    return choice === null ? null : new EventShape(choice, before, after);
+    return choice === null ? null : new EventShape(choice, encoder.encode(before), after);
   }
 
   /** Takes the content of the events of this shape that a slice begins with; returns how many bytes these are. */

@@ -1,7 +1,7 @@
 import type { JsonObject } from "../contract/chat.ts";
 import { limits } from "../contract/limits.ts";
 import { AppError } from "./errors.ts";
-import { isObject } from "./json.ts";
+import { isObject, parsedJson } from "./json.ts";
 
 /** What may pass as an upstream's `param` or `code`: a name, not a text that could quote an address or a key. */
 const plainName = /^[A-Za-z_][A-Za-z0-9_.[\]]{0,63}$|^[0-9]{1,3}$/;
@@ -78,12 +78,8 @@ export function readRetryAfter(
 }
 
 function parseObject(text: string): JsonObject {
-  try {
-    const body: unknown = JSON.parse(text);
-    return isObject(body) ? body : {};
-  } catch {
-    return {};
-  }
+  const body = parsedJson(text);
+  return isObject(body) ? body : {};
 }
 
 function reported(error: unknown): Reported {

@@ -9,6 +9,7 @@ import type { StoredJob } from "../core/jobSpec.ts";
 import type { Database } from "./db.ts";
 import { findAnswers, findResults, fitting, resultOf } from "./jobBatchResults.ts";
 import { jobs } from "./jobSchema.ts";
+import { jsonArrays } from "./jsonArrays.ts";
 import { seqAt } from "./runRow.ts";
 import { runStatements, startValues } from "./runWrites.ts";
 import { runs } from "./schema.ts";
@@ -133,23 +134,4 @@ function inBatch({ projectId, keyId }: JobReader, batchId: string): SQL | undefi
     eq(runs.projectId, projectId),
     keyId === null ? undefined : eq(runs.keyId, keyId),
   );
-}
-
-const encoder = new TextEncoder();
-
-/** JSON texts as few JSON arrays, of `limits.maxBoundJsonBytes` where each text is shorter than that. */
-function jsonArrays(texts: readonly string[]): string[] {
-  const groups: string[][] = [];
-  let room = 0;
-  for (const text of texts) {
-    const bytes = encoder.encode(text).length + 1;
-    room -= bytes;
-    const last = groups.at(-1);
-    if (last && room >= 0) last.push(text);
-    else {
-      groups.push([text]);
-      room = limits.maxBoundJsonBytes - bytes;
-    }
-  }
-  return groups.map((group) => `[${group.join()}]`);
 }

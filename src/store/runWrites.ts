@@ -36,11 +36,9 @@ export function runStatements(db: Database): Statements {
         .returning({ id: runs.id }),
     ),
     contents: textOf(
-      db
-        .insert(runContents)
-        .select(
-          sql`SELECT runs.seq, runs.project_id, item -> 'request', item -> 'answer', item ->> 'cut', ${expiresAt} ${settledNow}`,
-        ),
+      db.insert(runContents).select(sql`
+        SELECT runs.seq, runs.project_id, item ->> 'request', item ->> 'answer', item ->> 'cut', ${expiresAt}
+        ${settledNow}`),
     ),
     longContents: textOf(
       db.insert(runContents).select(sql`

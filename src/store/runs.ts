@@ -6,6 +6,7 @@ import type { Database } from "./db.ts";
 import { forgetPayload } from "./events.ts";
 import { forgetAnswer } from "./idempotency.ts";
 import { jobs } from "./jobSchema.ts";
+import { jsonArrays } from "./jsonArrays.ts";
 import { type PackedContents, packContents, unpackContents } from "./runContents.ts";
 import { isLive, runColumns, runOf } from "./runRow.ts";
 import { factTokens, indexedText, runSearch } from "./runSearch.ts";
@@ -93,9 +94,7 @@ async function settleRuns(db: Database, group: readonly Settling[]): Promise<boo
   const [short, long] = [contents.filter((item) => !isLong(item)), contents.filter(isLong)];
   const [result] = await db.$client.batch<{ id: string }>([
     statement(statements.settle, jsonArray(rows)),
-    ...(short.length > 0
-      ? [statement(statements.contents, jsonArray(short.map((item) => contentsJson(item, mark))))]
-      : []),
+    ...jsonArrays(short.map((item) => contentsJson(item, mark))).map((texts) => statement(statements.contents, texts)),
     ...long.map(({ id, request, answer, cut }) =>
       statement(statements.longContents, request, answer, cut ? 1 : 0, id, mark),
     ),
@@ -107,13 +106,14 @@ async function settleRuns(db: Database, group: readonly Settling[]): Promise<boo
   return group.map((run) => settled.includes(run) && ids.has(run.start.id));
 }
 
-/** What D1 would have to read through as a part of one text. */
+/** What D1 would have to read through as a part of one text, which may be longer than it takes. */
 function isLong({ request, answer }: PackedContents): boolean {
   return request.length + answer.length > limits.longAnswerBytes;
 }
 
-function contentsJson({ id, request, answer, cut }: PackedContents & { id: string }, mark: number): string {
-  return `{"id":"${id}","mark":${mark},"cut":${cut ? 1 : 0},"request":${request},"answer":${answer}}`;
+/** Request and answer as texts: SQLite reads no JSON that is nested 1,000 deep, and an output may be. */
+function contentsJson({ cut, ...item }: PackedContents & { id: string }, mark: number): string {
+  return JSON.stringify({ ...item, mark, cut: cut ? 1 : 0 });
 }
 
 const jsonArray = (items: readonly string[]) => `[${items.join()}]`;

@@ -4,7 +4,7 @@ import { limits } from "../../src/contract/limits.ts";
 import { Answer } from "../../src/core/answer.ts";
 import { EventShape } from "../../src/core/eventShape.ts";
 import { StreamGate } from "../../src/core/gate.ts";
-import { isObject } from "../../src/core/json.ts";
+import { isObject, parsedJson } from "../../src/core/json.ts";
 import { eventData } from "../../src/core/sse.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -152,7 +152,7 @@ describe("a gate that knows the shape of its stream's events", () => {
         );
         const plain = new Answer();
         for (const data of eventData(decode(bytes))) {
-          const parsed = parse(data);
+          const parsed = parsedJson(data);
           if (isObject(parsed)) plain.add(parsed);
           else plain.malformed = true;
         }
@@ -189,14 +189,6 @@ describe("a gate that knows the shape of its stream's events", () => {
     expect(looks).toHaveBeenCalledTimes(limits.shapeLessons);
   });
 });
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 function facts({ model, malformed, usage, finishReason, content, reasoning, toolCalls, complete, begun }: Answer) {
   return { model, malformed, usage, finishReason, content, reasoning, toolCalls, complete, begun };

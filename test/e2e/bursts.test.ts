@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
 import type { Socket } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -56,6 +58,26 @@ describe("a burst", () => {
     const { run, contents } = await bench.settled(id);
     expect(run.status).toBe("succeeded");
     expect(contents?.content).toBe(contentOf(count));
+  });
+
+  it("leaves in few pieces: what each of its events would cost is paid for many at once", async () => {
+    const count = 5_000;
+    bench.play(async ({ socket }) => {
+      socket.write(head(chunkedStream));
+      await sendFramed(socket, [...tokens(count), ...ending]);
+      socket.write("0\r\n\r\n");
+    });
+    const outgoing = request(`${bench.server.url}/v1/chat/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${bench.server.secretKey}`, "content-type": "application/json" },
+    });
+    outgoing.end(JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "Hi" }] }));
+    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    // Node tells of each chunk of HTTP's framing by itself.
+    const pieces: Buffer[] = [];
+    for await (const piece of response) pieces.push(piece);
+    expect(Buffer.concat(pieces).toString()).toBe([...tokens(count), ...ending].join(""));
+    expect(pieces.length).toBeLessThan(count / 4);
   });
 
   it.each([7, 113, 334, 1_500])(

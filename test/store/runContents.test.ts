@@ -7,6 +7,7 @@ import { newId } from "../../src/core/ids.ts";
 import { database } from "../../src/store/db.ts";
 import { packContents, unpackContents } from "../../src/store/runContents.ts";
 import { findRun, settleRun } from "../../src/store/runs.ts";
+import { type MeteredD1, meteredD1 } from "../support/meteredD1.ts";
 import { anOutcome, aStart, someContents } from "../support/runRecords.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text).length;
@@ -104,13 +105,20 @@ describe("stored contents", () => {
   });
 });
 
+/** Bytes of the longest value that was bound to a statement. */
+function longestParam({ statements }: MeteredD1): number {
+  return Math.max(...statements.flatMap(({ params }) => params.map((param) => bytes(String(param)))));
+}
+
 describe("contents of runs that are written together", () => {
   it("are each run's own, to the last character, long or short", async () => {
     const settle = settleRun(database(env.DB));
     const find = findRun(database(env.DB));
     const projectId = newId("prj");
     const request = fc.object({ maxDepth: 3, withBigInt: false, withUndefined: false } as fc.ObjectConstraints);
-    const text = fc.string({ unit: fc.constantFrom("a", "水", "🌊", '"', "\\", "\n", "\u2028", "\ud800", "'", "]}") });
+    const text = fc.string({
+      unit: fc.constantFrom("a", "水", "🌊", '"', "\\", "\n", "\u2028", "\ud800", "\0", "'", "]}"),
+    });
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.record({ request, text, long: fc.boolean() }), { minLength: 1, maxLength: 6 }),
@@ -130,5 +138,41 @@ describe("contents of runs that are written together", () => {
       ),
       { numRuns: 20 },
     );
+  });
+
+  it("are written at once, however deep their outputs are nested and however many bytes their characters take", async () => {
+    const metered = meteredD1(env.DB);
+    const settle = settleRun(database(metered));
+    const find = findRun(database(metered));
+    const projectId = newId("prj");
+    const output = JSON.parse("[".repeat(5_000) + "]".repeat(5_000));
+    const runs = [{ output }, ...Array.from({ length: 11 }, () => ({ content: "水".repeat(64_000) }))].map(
+      (fields) => ({
+        start: aStart({ projectId }),
+        contents: someContents(fields),
+      }),
+    );
+    await Promise.all(runs.map(({ start, contents }) => settle(start, anOutcome(), contents)));
+    const settling = metered.statements.filter(({ sql }) => sql.includes("settled_by") && sql.includes("returning"));
+    expect(settling).toHaveLength(1);
+    expect(longestParam(metered)).toBeLessThanOrEqual(limits.maxBoundJsonBytes);
+    for (const { start, contents } of runs) {
+      const found = (await find(projectId, start.id))?.contents;
+      expect(JSON.stringify(found?.output)).toBe(JSON.stringify(contents.output));
+      expect(found?.content).toBe(contents.content);
+    }
+  });
+
+  it("are written as long as they may be, also where each character is an escape", async () => {
+    const projectId = newId("prj");
+    const start = aStart({ projectId });
+    const text = '"'.repeat(370_000);
+    const contents = someContents({ messages: [{ role: "user", content: text }], content: text });
+    const metered = meteredD1(env.DB);
+    expect(await settleRun(database(metered))(start, anOutcome(), contents)).toBe(true);
+    // D1 takes no longer ones; the local one would.
+    expect(longestParam(metered)).toBeLessThanOrEqual(limits.maxBoundJsonBytes);
+    const found = await findRun(database(metered))(projectId, start.id);
+    expect(found?.contents).toEqual({ ...contents, cut: false });
   });
 });

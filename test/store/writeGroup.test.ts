@@ -77,7 +77,7 @@ describe("a newcomer that arrives as a flight lands", () => {
   });
 });
 
-describe("on a clock that stands still", () => {
+describe("on a clock of the test's own", () => {
   beforeEach(() => {
     vi.useFakeTimers();
   });
@@ -102,17 +102,8 @@ describe("on a clock that stands still", () => {
     database.flights[1]?.land();
     await Promise.all(writes);
   });
-});
 
-describe("a flight whose sender died", () => {
-  beforeEach(() => {
-    vi.useFakeTimers();
-  });
-  afterEach(() => {
-    vi.useRealTimers();
-  });
-
-  it("is given up by those who wait for it, and those after them are not held up", async () => {
+  it("a flight whose sender died is given up by those who wait for it, and those after them are not held up", async () => {
     const database = aDatabase();
     void database.write("lost");
     await vi.advanceTimersByTimeAsync(limits.writeGatherMs);

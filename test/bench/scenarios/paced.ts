@@ -19,14 +19,14 @@ export async function paced(bench: Bench): Promise<Section> {
   // The short form does not warm up: it shows that all of it works.
   const all = bench.short ? { names, rounds: 1, warm: true } : { names, rounds: 4 };
   const together = await alternate(bench, { server, ...all }, plan);
+  const later = (names: readonly (typeof crowd)[number][]) =>
+    bench.short
+      ? { server, names: ["bare", "weir"] as const, rounds: 1, warm: true }
+      : { server, names, rounds: 2, warm: true };
   // Their starts are spread over the length of one, so that a stream meets others under way, not a queue of starts.
-  const some = { names: bench.short ? (["bare", "weir"] as const) : crowd, rounds: bench.short ? 1 : 2 };
-  const spread = await alternate(bench, { server, ...some, warm: true }, { ...plan, startEveryMs: 10 });
-  const quiet = await alternate(
-    bench,
-    { server, names: bench.short ? (["bare", "weir"] as const) : beside, rounds: bench.short ? 1 : 2, warm: true },
-    { ...plan, clients: fewStreams, calls: bench.short ? fewStreams : streams, startEveryMs: 1_000 / fewStreams },
-  );
+  const spread: Times = await alternate(bench, later(crowd), { ...plan, startEveryMs: 10 });
+  const few = { clients: fewStreams, calls: bench.short ? fewStreams : streams, startEveryMs: 1_000 / fewStreams };
+  const quiet: Times = await alternate(bench, later(beside), { ...plan, ...few });
   return {
     title: "Paced streams: 100 chunks of about 300 bytes, 10 ms apart, 100 streams at once",
     method:

@@ -1,4 +1,4 @@
-import type { RememberedKey } from "../core/auth.ts";
+import type { KnownKey } from "../core/auth.ts";
 import type { DayUsage } from "../core/budgets.ts";
 import { TimedCache } from "../core/cache.ts";
 import { Circuits } from "../core/circuit.ts";
@@ -9,12 +9,12 @@ import { sizeOfTemplate } from "../core/templateResolve.ts";
 
 /** What this isolate remembers of D1, at most `limits.maxCacheAgeMs` long. */
 export const caches = {
-  keys: new TimedCache<RememberedKey>(),
-  templates: new TimedCache(sizeOfTemplate),
+  keys: new TimedCache<KnownKey>(),
+  templates: new TimedCache({ sizeOf: sizeOfTemplate }),
   prices: new TimedCache<ProjectPrices>(),
   usage: new TimedCache<DayUsage>(),
-  upstreams: new TimedCache(sizeOfUpstreams),
-  triggers: new TimedCache(sizeOfLiveTrigger),
+  upstreams: new TimedCache({ sizeOf: sizeOfUpstreams }),
+  triggers: new TimedCache({ sizeOf: sizeOfLiveTrigger }),
 };
 
 /** What this isolate has learnt of its upstreams' health. */

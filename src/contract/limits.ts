@@ -79,6 +79,8 @@ export const limits = {
   /** Entries of one such cache, and its bytes as its owner estimates them: an isolate has 128 MB for all. */
   maxCacheEntries: 1_000,
   maxCacheBytes: 16 * 1024 * 1024,
+  /** Wait for what another request of the isolate looks up, before asking oneself, ms. */
+  lookUpPatienceMs: 500,
   /** Wait for the first event before the response status is committed, ms. */
   firstEventHoldMs: 5_000,
   /** Comment on a client's silent stream, ms: the runtime tells of a client that left at the next write only. */

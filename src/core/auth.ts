@@ -16,13 +16,10 @@ export type KnownKey = {
 /** Null when no key has that digest. */
 export type FindKnownKey = (digest: string) => Promise<KnownKey | null>;
 
-/** A key as the isolate remembers it; its age counts from before the store was asked. */
-export type RememberedKey = KnownKey & { askedAtMs: number };
-
 export type AuthPorts = {
   findKnownKey: FindKnownKey;
   /** Lives as long as the isolate; its keys are digests. */
-  cache: TimedCache<RememberedKey>;
+  cache: TimedCache<KnownKey>;
   now: () => number;
 };
 
@@ -35,27 +32,22 @@ export type Authenticate = (presented: string | null, origin: string | null) => 
  * What is no key by its checksum costs no lookup; a key seen lately costs none either.
  */
 export function authenticate(ports: AuthPorts): Authenticate {
-  async function knownKey(digest: string): Promise<KnownKey | null> {
-    const askedAtMs = ports.now();
-    const remembered = ports.cache.get(digest);
-    if (remembered && askedAtMs - remembered.askedAtMs < limits.maxCacheAgeMs) return remembered;
+  /** Null when there is none, or it is revoked. */
+  async function find(digest: string): Promise<KnownKey | null> {
     const found = await ports.findKnownKey(digest).catch((cause: unknown) => {
       throw new AppError("unavailable", "Keys cannot be checked at the moment.", {
         cause,
         retryAfterSeconds: limits.unavailableRetryAfterSeconds,
       });
     });
-    // Unknown keys are not remembered: guesses would push the good ones out.
-    if (found && found.revokedAtMs === null) ports.cache.set(digest, { ...found, askedAtMs });
-    return found;
+    return found?.revokedAtMs === null ? found : null;
   }
 
   return async (presented, origin) => {
     if (presented === null || checkKeySecret(presented) === null) throw refusal();
     const digest = await keyDigest(presented);
-    const known = await knownKey(digest);
+    const known = await ports.cache.recall(digest, () => find(digest));
     if (!known || !equalDigests(known.digest, digest)) throw refusal();
-    if (known.revokedAtMs !== null) throw refusal();
     if (known.expiresAtMs !== null && known.expiresAtMs <= ports.now()) throw refusal();
     checkOrigin(known.principal, origin);
     return known.principal;

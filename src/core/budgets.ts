@@ -9,8 +9,10 @@ import { dayOf } from "./runs.ts";
 /** What was used of one quota on one UTC day; costs by currency. */
 export type DayUsage = { tokens: number; costMicros: ReadonlyMap<string, number> };
 
-/** The usage of each quota, in the order asked for; nothing used where nothing is on record. */
-export type FindDayUsage = (projectId: string, day: string, quotaIds: readonly string[]) => Promise<DayUsage[]>;
+type Quota = { projectId: string; quotaId: string };
+
+/** The usage of a quota; nothing used where nothing is on record. */
+export type FindDayUsage = (quota: Quota, day: string) => Promise<DayUsage>;
 
 export type BudgetPorts = {
   findDayUsage: FindDayUsage;
@@ -39,7 +41,10 @@ export async function checkBudgets(ports: BudgetPorts, principal: Principal): Pr
   const ids = quotaIdsOf(principal);
   if (ids.length === 0) return null;
   const nowMs = ports.now();
-  const usages = await dayUsage(ports, principal.projectId, ids, nowMs);
+  const day = dayOf(nowMs);
+  const usages = await Promise.all(
+    ids.map((quotaId) => dayUsage(ports, { projectId: principal.projectId, quotaId }, day)),
+  );
   const { key, project, quotaId } = principal.limits;
   const usageOf = (id: string) => usages[ids.indexOf(id)] ?? unused;
   // A publishable key is in everybody's browser: what its project spends is not for all to see.
@@ -51,18 +56,15 @@ export async function checkBudgets(ports: BudgetPorts, principal: Principal): Pr
 
 const unused: DayUsage = { tokens: 0, costMicros: new Map() };
 
-async function dayUsage(ports: BudgetPorts, projectId: string, ids: string[], nowMs: number): Promise<DayUsage[]> {
-  const day = dayOf(nowMs);
-  const remembered = ids.map((id) => ports.cache.get(cacheKey(projectId, id, day)));
-  if (remembered.every((usage) => usage !== undefined)) return remembered;
-  const found = await ports.findDayUsage(projectId, day, ids).catch((cause: unknown) => {
-    throw new AppError("unavailable", "Budgets cannot be checked at the moment.", {
-      cause,
-      retryAfterSeconds: limits.unavailableRetryAfterSeconds,
-    });
-  });
-  for (const [at, usage] of found.entries()) ports.cache.set(cacheKey(projectId, ids[at] ?? "", day), usage);
-  return found;
+function dayUsage(ports: BudgetPorts, quota: Quota, day: string): Promise<DayUsage> {
+  return ports.cache.recall(cacheKey(quota, day), () =>
+    ports.findDayUsage(quota, day).catch((cause: unknown) => {
+      throw new AppError("unavailable", "Budgets cannot be checked at the moment.", {
+        cause,
+        retryAfterSeconds: limits.unavailableRetryAfterSeconds,
+      });
+    }),
+  );
 }
 
 type Checked = { owner: "key" | "project"; budget: DailyBudget; usage: DayUsage; isTold: boolean };
@@ -107,7 +109,7 @@ export function countingSettle(settleRun: SettleRun, cache: TimedCache<DayUsage>
 /** Adds to what is remembered without prolonging its life, and remembers nothing new: only the store knows the sum. */
 function count(cache: TimedCache<DayUsage>, quotaId: string, run: { start: RunStart; outcome: RunOutcome }): void {
   const { start, outcome } = run;
-  const usage = cache.get(cacheKey(start.projectId, quotaId, dayOf(start.createdAtMs)));
+  const usage = cache.get(cacheKey({ projectId: start.projectId, quotaId }, dayOf(start.createdAtMs)));
   if (!usage) return;
   usage.tokens += (outcome.usage?.promptTokens ?? 0) + (outcome.usage?.completionTokens ?? 0);
   if (!outcome.cost) return;
@@ -136,4 +138,4 @@ function duration(seconds: number): string {
 const dayMs = 24 * 3_600_000;
 const dayEndMs = (nowMs: number) => (Math.floor(nowMs / dayMs) + 1) * dayMs;
 const secondsToDayEnd = (nowMs: number) => Math.ceil((dayEndMs(nowMs) - nowMs) / 1000);
-const cacheKey = (projectId: string, quotaId: string, day: string) => `${projectId} ${quotaId} ${day}`;
+const cacheKey = ({ projectId, quotaId }: Quota, day: string) => `${projectId} ${quotaId} ${day}`;

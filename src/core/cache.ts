@@ -1,6 +1,14 @@
 import { limits } from "../contract/limits.ts";
+import { LookUp } from "./lookUp.ts";
 
 type Entry<Value> = { value: Value; bytes: number; expiresAt: number };
+
+export type CacheOptions<Value> = {
+  /** Estimates the bytes of a value; without it values count nothing, which suits small ones of one size. */
+  sizeOf?: (value: Value) => number;
+  /** Everyone asks for themselves. Durable Objects must: who waits for another's answer would go on in that one's place. */
+  alone?: boolean;
+};
 
 /**
  * What an isolate remembers of D1, bounded in age, number and, where it is told how to measure values, in size.
@@ -8,14 +16,16 @@ type Entry<Value> = { value: Value; bytes: number; expiresAt: number };
  * burst of computation.
  */
 export class TimedCache<Value> {
-  /** Every entry lives equally long, so the order of insertion is the order of expiry: the oldest come first. */
+  /** Every entry lives about equally long, so the order of insertion is that of expiry: the oldest come first. */
   readonly #entries = new Map<string, Entry<Value>>();
+  readonly #lookUps = new Map<string, LookUp<Value | null>>();
   readonly #sizeOf: (value: Value) => number;
+  readonly #alone: boolean;
   #bytes = 0;
 
-  /** `sizeOf` estimates the bytes of a value; without it values count nothing, which suits small ones of one size. */
-  constructor(sizeOf: (value: Value) => number = () => 0) {
+  constructor({ sizeOf = () => 0, alone = false }: CacheOptions<Value> = {}) {
     this.#sizeOf = sizeOf;
+    this.#alone = alone;
   }
 
   /** How many entries are held, those included that have expired since the last `set`. */
@@ -31,8 +41,26 @@ export class TimedCache<Value> {
     return undefined;
   }
 
+  /**
+   * What is remembered, else what `find` finds, which is remembered then; null is not: guesses would push the good ones
+   * out. Requests that miss the same at the same time ask once, and its failure is theirs.
+   */
+  async recall<Found extends Value | null>(key: string, find: () => Promise<Found>): Promise<Found | Value> {
+    for (;;) {
+      const known = this.get(key);
+      if (known !== undefined) return known;
+      const underWay = this.#alone ? undefined : this.#lookUps.get(key);
+      if (!underWay) return await this.#lookUp(key, find);
+      const answer = await underWay.wait();
+      if (answer && "failure" in answer) throw answer.failure;
+      // The same key finds the same: null only where this one's `find` could have found it.
+      if (answer) return answer.found as Found;
+      if (this.#lookUps.get(key) === underWay) this.#lookUps.delete(key);
+    }
+  }
+
   /** Remembers a value in place of the oldest, if need be; one larger than `limits.maxCacheBytes` is not kept. */
-  set(key: string, value: Value): void {
+  set(key: string, value: Value, askedAtMs: number = Date.now()): void {
     const known = this.#entries.get(key);
     if (known) this.#drop(key, known);
     const now = Date.now();
@@ -43,13 +71,27 @@ export class TimedCache<Value> {
       if (entry.expiresAt > now && !tooMany()) break;
       this.#drop(oldest, entry);
     }
-    this.#entries.set(key, { value, bytes, expiresAt: now + limits.maxCacheAgeMs });
+    this.#entries.set(key, { value, bytes, expiresAt: askedAtMs + limits.maxCacheAgeMs });
     this.#bytes += bytes;
   }
 
-  /** Forgets every entry whose key begins with `prefix`. */
+  /** Forgets every entry whose key begins with `prefix`, and what is being asked about them: it may have changed since. */
   forget(prefix: string): void {
     for (const [key, entry] of this.#entries) if (key.startsWith(prefix)) this.#drop(key, entry);
+    for (const key of this.#lookUps.keys()) if (key.startsWith(prefix)) this.#lookUps.delete(key);
+  }
+
+  async #lookUp<Found extends Value | null>(key: string, find: () => Promise<Found>): Promise<Found> {
+    const own = new LookUp<Value | null>();
+    this.#lookUps.set(key, own);
+    const isCurrent = () => this.#lookUps.get(key) === own;
+    try {
+      const found = (await own.ask(find)) as Found;
+      if (found !== null && isCurrent()) this.set(key, found, own.askedAtMs);
+      return found;
+    } finally {
+      if (isCurrent()) this.#lookUps.delete(key);
+    }
   }
 
   #drop(key: string, entry: Entry<Value>): void {

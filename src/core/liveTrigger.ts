@@ -54,21 +54,17 @@ export type LiveTriggerPorts = {
 
 /** Finds a trigger by its address, asking the store only when the isolate's memory has aged. */
 export function findLiveTrigger({ findActiveTrigger, box, cache }: LiveTriggerPorts): FindLiveTrigger {
-  return async (id) => {
-    const remembered = cache.get(id);
-    if (remembered) return remembered;
+  async function find(id: string): Promise<LiveTrigger | null> {
     const found = await findActiveTrigger(id).catch((cause: unknown) => {
       throw new AppError("unavailable", "Triggers cannot be looked up at the moment.", {
         cause,
         retryAfterSeconds: limits.unavailableRetryAfterSeconds,
       });
     });
-    // Unknown ids are not remembered: guesses would push the good ones out.
-    if (!found) return null;
-    const live = liveTrigger(found, box);
-    cache.set(id, live);
-    return live;
-  };
+    return found && liveTrigger(found, box);
+  }
+
+  return (id) => cache.recall(id, () => find(id));
 }
 
 export function liveTrigger(stored: TriggerOfProject, box: SecretBox): LiveTrigger {

@@ -23,13 +23,7 @@ export type ModelPorts = {
 
 /** Models and what they cost the caller's project. */
 export function modelUseCases(ports: ModelPorts) {
-  async function pricesOf(projectId: string): Promise<ProjectPrices> {
-    const remembered = ports.cache.get(projectId);
-    if (remembered) return remembered;
-    const found = await ports.findPrices(projectId);
-    ports.cache.set(projectId, found);
-    return found;
-  }
+  const pricesOf = (projectId: string) => ports.cache.recall(projectId, () => ports.findPrices(projectId));
 
   /** A model as the catalogue knows it, where the project's own upstreams do not serve it. */
   function described(id: string, own: OwnUpstreams): Model {

@@ -45,19 +45,17 @@ export type OwnUpstreamPorts = {
  * remembered too. The result throws `unavailable` when the store cannot be asked.
  */
 export function findOwnUpstreams({ findActive, box, cache }: OwnUpstreamPorts): FindOwnUpstreams {
-  return async (projectId) => {
-    const remembered = cache.get(projectId);
-    if (remembered) return remembered;
+  async function find(projectId: string): Promise<OwnUpstreams> {
     const stored = await findActive(projectId).catch((cause: unknown) => {
       throw new AppError("unavailable", "Upstreams cannot be looked up at the moment.", {
         cause,
         retryAfterSeconds: limits.unavailableRetryAfterSeconds,
       });
     });
-    const found = stored.map((one) => ownUpstream(one, box));
-    cache.set(projectId, found);
-    return found;
-  };
+    return stored.map((one) => ownUpstream(one, box));
+  }
+
+  return (projectId) => cache.recall(projectId, () => find(projectId));
 }
 
 function ownUpstream(stored: StoredUpstream, box: SecretBox): OwnUpstream {

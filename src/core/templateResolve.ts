@@ -34,10 +34,7 @@ export function versionFinder(find: FindVersions) {
  */
 export function templateResolver(ports: { findVersions: FindVersions; cache: TimedCache<ResolvedTemplate> }) {
   const findVersion = versionFinder(ports.findVersions);
-  return async (projectId: string, name: string, selector: Selector = defaultLabel): Promise<ResolvedTemplate> => {
-    const key = `${projectId}\n${name}\n${selector}`;
-    const known = ports.cache.get(key);
-    if (known) return known;
+  async function find(projectId: string, name: string, selector: Selector): Promise<ResolvedTemplate> {
     const { template, version } = await findVersion(projectId, { name, selector }, "template");
     if (template.archived) throw noTemplate(name, "template");
     const { content } = version;
@@ -45,7 +42,7 @@ export function templateResolver(ports: { findVersions: FindVersions; cache: Tim
     const partials = await loadPartials(ports.findVersions, projectId, { name, texts });
     // A snippet's label may have moved since the version was saved: what is inferred follows it.
     const follows = content.variables === undefined && partials.size > 0;
-    const resolved: ResolvedTemplate = {
+    return {
       templateId: template.id,
       name,
       kind: template.kind,
@@ -58,9 +55,10 @@ export function templateResolver(ports: { findVersions: FindVersions; cache: Tim
       variables: follows ? inferSchema(variableUses(texts, partials)) : version.variables,
       partials,
     };
-    ports.cache.set(key, resolved);
-    return resolved;
-  };
+  }
+
+  return (projectId: string, name: string, selector: Selector = defaultLabel): Promise<ResolvedTemplate> =>
+    ports.cache.recall(`${projectId}\n${name}\n${selector}`, () => find(projectId, name, selector));
 }
 
 /** The refusal of a name that the project has no template of. */

@@ -46,7 +46,10 @@ export type JobBindings = {
 };
 
 /** What this isolate remembers of D1 and of its upstreams' health, for all its jobs. */
-const caches = { prices: new TimedCache<ProjectPrices>(), upstreams: new TimedCache(sizeOfUpstreams) };
+const caches = {
+  prices: new TimedCache<ProjectPrices>({ alone: true }),
+  upstreams: new TimedCache({ sizeOf: sizeOfUpstreams, alone: true }),
+};
 const circuits = new Circuits();
 
 /** Binds a job to D1, the upstreams and the gates. */

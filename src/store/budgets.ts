@@ -1,4 +1,4 @@
-import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import { getTableConfig } from "drizzle-orm/sqlite-core";
 import type { FindDayUsage } from "../core/budgets.ts";
 import { dayOf } from "../core/runs.ts";
@@ -6,21 +6,18 @@ import type { Database } from "./db.ts";
 import { dayOfRun } from "./runRow.ts";
 import { budgetDaily } from "./usageSchema.ts";
 
-/** What has been used of each quota on a day: as many rows read as there are currencies in it. */
+/** What has been used of a quota on a day: as many rows read as there are currencies in it. */
 export function findDayUsage(db: Database): FindDayUsage {
-  return async (projectId, day, quotaIds) => {
-    const { quotaId, currency, tokens, costMicros } = budgetDaily;
+  return async ({ projectId, quotaId }, day) => {
+    const { currency, tokens, costMicros } = budgetDaily;
     const rows = await db
-      .select({ quotaId, currency, tokens, costMicros })
+      .select({ currency, tokens, costMicros })
       .from(budgetDaily)
-      .where(and(eq(budgetDaily.projectId, projectId), eq(budgetDaily.day, day), inArray(quotaId, [...quotaIds])));
-    return quotaIds.map((id) => {
-      const own = rows.filter((row) => row.quotaId === id);
-      return {
-        tokens: own.reduce((sum, row) => sum + row.tokens, 0),
-        costMicros: new Map(own.map((row) => [row.currency, row.costMicros])),
-      };
-    });
+      .where(and(eq(budgetDaily.projectId, projectId), eq(budgetDaily.day, day), eq(budgetDaily.quotaId, quotaId)));
+    return {
+      tokens: rows.reduce((sum, row) => sum + row.tokens, 0),
+      costMicros: new Map(rows.map((row) => [row.currency, row.costMicros])),
+    };
   };
 }
 

@@ -204,7 +204,7 @@ describe("what budgets cost", () => {
     return metered.statements;
   };
 
-  it("is one read of few rows in ten seconds, and few rows written with the run's end", async () => {
+  it("is a read of few rows for each in ten seconds, and few rows written with the run's end", async () => {
     vi.setSystemTime(Date.now());
     using _calls = scriptUpstream(() => completion("metered"));
     const own = await insertTestProject();
@@ -220,15 +220,16 @@ describe("what budgets cost", () => {
     const budgets = (statements: Awaited<ReturnType<typeof statementsOf>>) =>
       statements.filter(({ sql }) => sql.includes("budget_daily"));
     const cold = budgets(await statementsOf(send));
-    expect(cold.map(({ sql }) => sql.split(" ")[0])).toEqual(["select", "insert"]);
-    expect(cold[0]?.rowsRead).toBeLessThanOrEqual(6);
-    expect(cold[1]?.rowsWritten).toBeLessThanOrEqual(4);
+    const rowsRead = (statements: typeof cold) => statements.slice(0, 2).reduce((sum, each) => sum + each.rowsRead, 0);
+    expect(cold.map(({ sql }) => sql.split(" ")[0])).toEqual(["select", "select", "insert"]);
+    expect(rowsRead(cold)).toBeLessThanOrEqual(6);
+    expect(cold[2]?.rowsWritten).toBeLessThanOrEqual(4);
     const warm = budgets(await statementsOf(send));
     expect(warm.map(({ sql }) => sql.split(" ")[0])).toEqual(["insert"]);
     expect(warm[0]?.rowsWritten).toBe(2);
     forget();
     // For two budgets, whatever other keys there are.
-    expect(budgets(await statementsOf(send))[0]?.rowsRead).toBeLessThanOrEqual(6);
+    expect(rowsRead(budgets(await statementsOf(send)))).toBeLessThanOrEqual(6);
   });
 
   it("is 503 with a time to come again while D1 cannot be asked", async () => {

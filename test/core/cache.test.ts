@@ -38,7 +38,7 @@ describe("what an isolate remembers", () => {
   });
 
   it("stays within its size, the oldest giving way", () => {
-    const cache = new TimedCache<number>((bytes) => bytes);
+    const cache = new TimedCache<number>({ sizeOf: (bytes) => bytes });
     for (const key of "abcd") cache.set(key, 4 * megabyte);
     expect(kept(cache, "abcd")).toBe("abcd");
     cache.set("e", 5 * megabyte);
@@ -58,7 +58,7 @@ describe("what an isolate remembers", () => {
   });
 
   it("makes room by itself once it has expired", () => {
-    const cache = new TimedCache<number>((bytes) => bytes);
+    const cache = new TimedCache<number>({ sizeOf: (bytes) => bytes });
     for (const key of "ab") cache.set(key, 1);
     vi.advanceTimersByTime(limits.maxCacheAgeMs / 2);
     cache.set("c", 1);

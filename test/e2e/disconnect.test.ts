@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bytesInSockets } from "../support/sockets.ts";
 import { chunk, type Exchange, sendEvent, startUpstream } from "../support/upstream.ts";
 import { type FaultBench, startFaultBench } from "./faultBench.ts";
+import { bytesInSockets } from "./sockets.ts";
 
 let bench: FaultBench;
 beforeAll(async () => {

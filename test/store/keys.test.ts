@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { CreateKeyInput } from "../../src/contract/keys.ts";
 import type { PageInput } from "../../src/contract/paging.ts";
 import { Scope } from "../../src/contract/scopes.ts";
-import { authenticate, type RememberedKey } from "../../src/core/auth.ts";
+import { authenticate, type KnownKey } from "../../src/core/auth.ts";
 import { TimedCache } from "../../src/core/cache.ts";
 import { AppError } from "../../src/core/errors.ts";
 import { keyDigest } from "../../src/core/keyFormat.ts";
@@ -14,7 +14,7 @@ import { costOf, meteredD1, planOf } from "../support/meteredD1.ts";
 import { insertTestKey, insertTestProject, type TestKey } from "../support/projects.ts";
 
 const store = keyStore(database(env.DB));
-const cache = new TimedCache<RememberedKey>();
+const cache = new TimedCache<KnownKey>();
 const clock = { nowMs: 0 };
 const now = () => clock.nowMs;
 const keys = keyUseCases({ ...store, forgetKey: (digest) => cache.forget(digest), now });

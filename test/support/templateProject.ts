@@ -34,7 +34,7 @@ export function newPrincipal(): Principal {
 export function templateProject() {
   const principal = newPrincipal();
   const metered = meteredD1(env.DB);
-  const cache = new TimedCache(sizeOfTemplate);
+  const cache = new TimedCache({ sizeOf: sizeOfTemplate });
   const store = templateStore(database(metered));
   const use = templateUseCases({ ...store, cache, now: Date.now });
   const { projectId } = principal;

@@ -84,14 +84,14 @@ export const limits = {
   /** Wait for the first event before the response status is committed, ms. */
   firstEventHoldMs: 5_000,
   /** Comment on a client's silent stream, ms: the runtime tells of a client that left at the next write only. */
-  silenceCommentMs: 500,
+  silenceCommentMs: 600,
   /** Ping on a silent subscription, ms: idle connections close after about 400 s, proxies before that. */
   pingMs: 15_000,
   /** Comment on a run's silent stream of events, ms: shorter than `pingMs`, as clients count it from the last byte. */
   eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
-  /** Step in which a relay looks at its timers, ms, at half of a chunk's cost; a client that left shows within 750. */
+  /** A relay looks at its timers this often at most, ms, as each look costs half of what a chunk does. */
   relayTickMs: 250,
   /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
   upstreamHeadersTimeoutMs: 60_000,

@@ -56,7 +56,7 @@ class BurstReader implements ByteReader {
   #reader: ReadableStreamBYOBReader;
   #gulps: Gulps | null = null;
   #cancelled = false;
-  /** Reads since `#sinceMs`, and how many of them make a burst. */
+  /** Reads since `#sinceMs`, and how many of them make a burst; the clock is looked at for no fewer. */
   #reads = 0;
   #sinceMs = 0;
   #enough: number = limits.burstReads;
@@ -92,13 +92,12 @@ class BurstReader implements ByteReader {
   };
 
   #isBurst(): boolean {
+    if (this.#reads > 0 && this.#reads++ < this.#enough) return false;
     const now = Date.now();
-    if (this.#reads === 0 || now - this.#sinceMs > limits.burstReadMs * this.#enough) {
-      this.#reads = 0;
-      this.#sinceMs = now;
-    }
-    this.#reads += 1;
-    return this.#reads > this.#enough;
+    const isBurst = this.#reads > this.#enough && now - this.#sinceMs <= limits.burstReadMs * this.#enough;
+    this.#reads = 1;
+    this.#sinceMs = now;
+    return isBurst;
   }
 
   #part(): void {

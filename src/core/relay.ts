@@ -69,8 +69,7 @@ class Pump {
   #clientLeft = false;
   #timedOut: AppError | null = null;
   #writing = false;
-  /** Set for each event that passes; the ticker turns it into times, so that no event costs a look at the clock. */
-  #moved = false;
+  #timer: ReturnType<typeof setTimeout>;
   #openedMs = 0;
   #readMs: number;
   #wroteMs: number;
@@ -80,10 +79,10 @@ class Pump {
     this.#commitment = commitment;
     this.#writer = options.channel.writable.getWriter();
     this.#readMs = this.#wroteMs = options.elapsedMs();
+    this.#timer = this.#nextLook();
   }
 
   async run(): Promise<RelayEnd> {
-    const ticker = setInterval(() => this.#tick(), limits.relayTickMs);
     const leave = () => this.#leave();
     this.#options.clientGone.addEventListener("abort", leave);
     // A client that leaves makes a write reject, or this promise when none is under way.
@@ -91,7 +90,7 @@ class Pump {
     try {
       return this.#endOf(await this.#pump());
     } finally {
-      clearInterval(ticker);
+      clearTimeout(this.#timer);
       this.#options.clientGone.removeEventListener("abort", leave);
     }
   }
@@ -107,6 +106,7 @@ class Pump {
   /** Opens the stream and passes it on to its end; resolves with what ended it, or null for a whole answer. */
   async #pump(): Promise<AppError | null> {
     const writer = this.#writer;
+    const { elapsedMs } = this.#options;
     try {
       const { reader, gate, passed } = await this.#open();
       // One loop and one await per side: every further asynchronous call would cost as much as the write itself.
@@ -120,7 +120,8 @@ class Pump {
           await writer.write(next.bytes);
           this.#writing = false;
         }
-        this.#moved = true;
+        this.#readMs = elapsedMs();
+        if (next.bytes.length > 0) this.#wroteMs = this.#readMs;
         if (next.end) return next.end === "done" ? null : next.end;
       }
     } catch (thrown) {
@@ -194,8 +195,6 @@ class Pump {
   #tick(): void {
     const { timeouts, elapsedMs } = this.#options;
     const now = elapsedMs();
-    if (this.#moved) this.#readMs = this.#wroteMs = now;
-    this.#moved = false;
     if (!this.#committed && now >= timeouts.firstEventHoldMs) this.#commit();
     // Until the stream is open each attempt has timers of its own.
     const begun = this.#stream?.gate.answer.begun;
@@ -207,6 +206,21 @@ class Pump {
     // Nothing tells of a client that left a silent stream until something is written to it.
     else if (this.#committed && !this.#writing && now - this.#wroteMs >= limits.silenceCommentMs)
       void this.#write(comment);
+    this.#timer = this.#nextLook();
+  }
+
+  /** Looks at the timers when one of them may be due: what passes sets none, as that would cost as much again. */
+  #nextLook(): ReturnType<typeof setTimeout> {
+    const { timeouts, elapsedMs } = this.#options;
+    const now = elapsedMs();
+    const [readMs, wroteMs] = this.#writing ? [now, now] : [this.#readMs, this.#wroteMs];
+    const due = Math.min(
+      timeouts.totalMs,
+      this.#committed ? wroteMs + limits.silenceCommentMs : timeouts.firstEventHoldMs,
+      this.#stream?.gate.answer.begun ? readMs + timeouts.idleMs : this.#openedMs + timeouts.firstTokenMs,
+    );
+    const step = Math.min(Math.max(due - now, limits.relayTickMs), limits.silenceCommentMs);
+    return setTimeout(() => this.#tick(), step);
   }
 
   #timeOut(message: string): void {

@@ -17,16 +17,16 @@ export async function paced(bench: Bench): Promise<Section> {
   await using server = await startBenchServer(bench.upstreamUrl, bench.signal);
   const plan = { model: "paced-100x10", stream: true, clients: streams, calls: streams };
   // The short form does not warm up: it shows that all of it works.
-  const all = bench.short ? { names, rounds: 1, warm: true } : { names, rounds: 4 };
+  const all = bench.short ? { names, rounds: 1, warm: true } : { names, rounds: 5 };
   const together = await alternate(bench, { server, ...all }, plan);
-  const later = (names: readonly (typeof crowd)[number][]) =>
+  const later = (names: readonly (typeof crowd)[number][], rounds: number) =>
     bench.short
       ? { server, names: ["bare", "weir"] as const, rounds: 1, warm: true }
-      : { server, names, rounds: 2, warm: true };
+      : { server, names, rounds, warm: true };
   // Their starts are spread over the length of one, so that a stream meets others under way, not a queue of starts.
-  const spread: Times = await alternate(bench, later(crowd), { ...plan, startEveryMs: 10 });
+  const spread: Times = await alternate(bench, later(crowd, 3), { ...plan, startEveryMs: 10 });
   const few = { clients: fewStreams, calls: bench.short ? fewStreams : streams, startEveryMs: 1_000 / fewStreams };
-  const quiet: Times = await alternate(bench, later(beside), { ...plan, ...few });
+  const quiet: Times = await alternate(bench, later(beside, 2), { ...plan, ...few });
   return {
     title: "Paced streams: 100 chunks of about 300 bytes, 10 ms apart, 100 streams at once",
     method:
@@ -34,11 +34,12 @@ export async function paced(bench: Bench): Promise<Section> {
       "more. “unwritten”: weir with its writes to D1 answered by a stub.",
     columns: [...names],
     rows: [
-      cpuRow(together),
+      cpuRow("CPU per stream, all start at once", together),
       d1Row(together),
+      cpuRow("CPU per stream, starts 10 ms apart", spread),
       ...firstRows("first event, all start at once", together),
       ...firstRows("first event, starts 10 ms apart", spread),
-      ...gapRows("gap", together),
+      ...gapRows("gap, all start at once", together),
       ...gapRows("gap, starts 10 ms apart", spread),
       ...firstRows(`first event, ${fewStreams} at once`, quiet),
       ...gapRows(`gap, ${fewStreams} at once`, quiet),
@@ -46,11 +47,11 @@ export async function paced(bench: Bench): Promise<Section> {
   };
 }
 
-function cpuRow(results: Results): Row {
-  const { bare, weir } = results;
-  const values = names.map((name) => (name === "direct" ? null : cpuPerCall(results[name])));
+function cpuRow(figure: string, results: Times): Row {
+  const { bare = [], weir = [] } = results;
+  const values = names.map((name) => (name === "direct" || !results[name] ? null : cpuPerCall(results[name])));
   const compared = ratioAtMost(cpuPerCall(weir), cpuPerCall(bare), 2.8, ratios(weir, bare, cpuPerCall));
-  return { figure: "CPU per stream", unit: "ms", values, ...compared };
+  return { figure, unit: "ms", values, ...compared };
 }
 
 function d1Row({ bare, weir, unwritten }: Results): Row {

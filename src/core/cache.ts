@@ -22,6 +22,8 @@ export class TimedCache<Value> {
   readonly #sizeOf: (value: Value) => number;
   readonly #alone: boolean;
   #bytes = 0;
+  /** How often something was forgotten: what was asked for before may be what was forgotten. */
+  #forgotten = 0;
 
   constructor({ sizeOf = () => 0, alone = false }: CacheOptions<Value> = {}) {
     this.#sizeOf = sizeOf;
@@ -46,17 +48,16 @@ export class TimedCache<Value> {
    * out. Requests that miss the same at the same time ask once, and its failure is theirs.
    */
   async recall<Found extends Value | null>(key: string, find: () => Promise<Found>): Promise<Found | Value> {
-    for (;;) {
-      const known = this.get(key);
-      if (known !== undefined) return known;
-      const underWay = this.#alone ? undefined : this.#lookUps.get(key);
-      if (!underWay) return await this.#lookUp(key, find);
-      const answer = await underWay.wait();
-      if (answer && "failure" in answer) throw answer.failure;
-      // The same key finds the same: null only where this one's `find` could have found it.
-      if (answer) return answer.found as Found;
-      if (this.#lookUps.get(key) === underWay) this.#lookUps.delete(key);
-    }
+    const known = this.get(key);
+    if (known !== undefined) return known;
+    const underWay = this.#alone ? undefined : this.#lookUps.get(key);
+    if (!underWay) return await this.#lookUp(key, find);
+    const answer = await underWay.wait();
+    // Whoever has lost patience asks for itself: one after the other, they would wait long for a store that is slow.
+    if (!answer) return await this.#lookUp(key, find);
+    if ("failure" in answer) throw answer.failure;
+    // The same key finds the same: null only where this one's `find` could have found it.
+    return answer.found as Found;
   }
 
   /** Remembers a value in place of the oldest, if need be; one larger than `limits.maxCacheBytes` is not kept. */
@@ -79,18 +80,19 @@ export class TimedCache<Value> {
   forget(prefix: string): void {
     for (const [key, entry] of this.#entries) if (key.startsWith(prefix)) this.#drop(key, entry);
     for (const key of this.#lookUps.keys()) if (key.startsWith(prefix)) this.#lookUps.delete(key);
+    this.#forgotten += 1;
   }
 
   async #lookUp<Found extends Value | null>(key: string, find: () => Promise<Found>): Promise<Found> {
     const own = new LookUp<Value | null>();
     this.#lookUps.set(key, own);
-    const isCurrent = () => this.#lookUps.get(key) === own;
+    const forgotten = this.#forgotten;
     try {
       const found = (await own.ask(find)) as Found;
-      if (found !== null && isCurrent()) this.set(key, found, own.askedAtMs);
+      if (found !== null && this.#forgotten === forgotten) this.set(key, found, own.askedAtMs);
       return found;
     } finally {
-      if (isCurrent()) this.#lookUps.delete(key);
+      if (this.#lookUps.get(key) === own) this.#lookUps.delete(key);
     }
   }
 

@@ -91,7 +91,7 @@ export const limits = {
   eventsCommentMs: 10_000,
   /** How long a relay waits for the upstream to close after `[DONE]`, ms. */
   drainMs: 250,
-  /** A relay looks at its timers this often at most, ms, as each look costs half of what a chunk does. */
+  /** How long a relay waits before it looks again at a timer that is overdue, ms: a look costs half of what a chunk does. */
   relayTickMs: 250,
   /** Upstream timers when the environment sets none, ms: headers, first token, silence between events, total. */
   upstreamHeadersTimeoutMs: 60_000,

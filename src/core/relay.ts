@@ -219,8 +219,9 @@ class Pump {
       this.#committed ? wroteMs + limits.silenceCommentMs : timeouts.firstEventHoldMs,
       this.#stream?.gate.answer.begun ? readMs + timeouts.idleMs : this.#openedMs + timeouts.firstTokenMs,
     );
-    const step = Math.min(Math.max(due - now, limits.relayTickMs), limits.silenceCommentMs);
-    return setTimeout(() => this.#tick(), step);
+    // What is overdue waits for something else: a slow reader, the stream's opening.
+    const step = due > now ? due - now : limits.relayTickMs;
+    return setTimeout(() => this.#tick(), Math.min(step, limits.silenceCommentMs));
   }
 
   #timeOut(message: string): void {
